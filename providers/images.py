@@ -106,6 +106,7 @@ class Image:
         width, height: of the UPRIGHT picture, in pixels.
         orientation: EXIF's, 1..8; 1 is upright.
         mode: Pillow's name of the stored colours.
+        reference: where a cloud of its own can read the same bytes: `s3://bucket/key` or `gs://bucket/key`.
     """
 
     content: bytes = field(repr=False)
@@ -114,6 +115,7 @@ class Image:
     height: int
     orientation: int
     mode: str
+    reference: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -155,7 +157,7 @@ class Image:
         return _as_jpeg(_upright(self, None), bytes_max, side_max)
 
 
-def read_image(content: bytes, limits: ImageLimits) -> Image:
+def read_image(content: bytes, limits: ImageLimits, reference: str | None = None) -> Image:
     """Look at the header and refuse what can't be used. No pixel is decoded here.
 
     Raises:
@@ -186,7 +188,7 @@ def read_image(content: bytes, limits: ImageLimits) -> Image:
     orientation = _orientation_of(picture)
     if orientation >= 5:  # 5..8 lie on their side
         width, height = height, width
-    return Image(content, image_format, width, height, orientation, picture.mode)
+    return Image(content, image_format, width, height, orientation, picture.mode, reference)
 
 
 def _format_of(content: bytes) -> str | None:
