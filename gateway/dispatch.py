@@ -78,7 +78,7 @@ class Dispatcher:
         lines: list[Line] = []
         considered: list[Considered] = []
         for name in options.providers or self.lines:
-            if name not in registry.names():
+            if name not in self.lines and name not in registry.names():
                 raise InvalidParameter("providers", f"There is no provider {name!r}; there are: {', '.join(self.lines)}.")
             line = self.lines.get(name)
             reason = "disabled" if line is None else _reason_against(line, image, features)
