@@ -15,8 +15,11 @@ from providers.contract import Feature
 from providers.errors import ImageRefused, ProviderOverloaded
 from providers.images import Image
 
-_FALLBACK_S = 0.25
-"""What a fallback is given where nothing is known of its speed."""
+_FALLBACK_MS_P95 = 250.0
+"""What a fallback is thought to take where nothing is known of its speed."""
+
+_SLACK_S = 0.05
+"""Threads start late on a busy machine: a fallback's own time is not enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def _patience_until(race: Race, line: Line, following: Line, features: frozenset
     now = time.monotonic()
     left_s = race.deadline - now
     fallback_ms = following.latency_ms(features, 0.95)
-    fallback_s = _FALLBACK_S if fallback_ms is None else fallback_ms / 1000
+    fallback_s = (_FALLBACK_MS_P95 if fallback_ms is None else fallback_ms) / 1000 + _SLACK_S
     last_moment = race.deadline - min(fallback_s, left_s / 2)
     usual_ms = line.latency_ms(features, 0.95)
     if usual_ms is not None and (hedge or following.name == IN_HOUSE):
