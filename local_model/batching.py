@@ -65,7 +65,7 @@ class Batcher:
         queue_max: pictures that may wait for the model; one more is refused at once.
     """
 
-    def __init__(self, predictor: Steps, *, images_max: int = 8, wait_ms_max: float = 5.0, queue_max: int = 64) -> None:
+    def __init__(self, predictor: Steps, *, images_max: int = 8, wait_ms_max: float = 5.0, queue_max: int = 32) -> None:
         self.counts = Counts()
         self._predictor = predictor
         self._images_max = images_max
@@ -96,18 +96,7 @@ class Batcher:
             Expired: the deadline passed.
             BadPicture: not a picture; nobody else's answer suffers.
         """
-        expires = float("inf") if deadline is None else deadline
-        self._admit()
-        try:
-            item = _Item(self._predictor.prepare(picture), expires, time.monotonic())
-        finally:
-            with self._change:
-                self._preparing -= 1
-        with self._change:
-            if self._closing:
-                raise Overloaded("The model is shutting down.")
-            self._waiting.append(item)
-            self._change.notify_all()
+        item = self._queued(picture, float("inf") if deadline is None else deadline)
         try:
             return item.future.result(None if deadline is None else max(deadline - time.monotonic(), 0))
         except TimeoutError:
@@ -121,12 +110,23 @@ class Batcher:
         self._thread.join()
         self._finisher.shutdown()
 
-    def _admit(self) -> None:
+    def _queued(self, picture: NDArray[Any], deadline: float) -> _Item:
+        """Letterbox a picture and put it in the queue. Its place is taken before, so that a refusal costs nothing."""
         with self._change:
             if self._closing or self.waiting >= self._queue_max:
                 self.counts.overloaded += 1
                 raise Overloaded("The model is shutting down." if self._closing else f"{self.waiting} pictures wait for the model already.")
             self._preparing += 1
+        item = None
+        try:
+            item = _Item(self._predictor.prepare(picture), deadline, time.monotonic())
+            return item
+        finally:
+            with self._change:
+                self._preparing -= 1
+                if item is not None:
+                    self._waiting.append(item)
+                self._change.notify_all()
 
     def _run(self) -> None:
         size = 1
@@ -145,12 +145,14 @@ class Batcher:
         """What waits, once there is enough of it; nothing when closed and empty."""
         with self._change:
             # Just after a batch its clients come again: wait for them. Nobody within that time means idle.
-            came = self._change.wait_for(lambda: self._waiting or self._closing, self._wait_s_max)
-            if came:
+            if self._change.wait_for(self._wanted, self._wait_s_max):
                 self._change.wait_for(lambda: len(self._waiting) >= min(expected, self._images_max) or self._closing, self._wait_s_max)
             else:
-                self._change.wait_for(lambda: self._waiting or self._closing)
+                self._change.wait_for(self._wanted)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._images_max))]
+
+    def _wanted(self) -> bool:
+        return bool(self._waiting) or (self._closing and not self._preparing)
 
     def _answer(self, batch: list[_Item]) -> None:
         """Run the model; when it fails, run each half by itself: a bad picture fails alone, and too large a batch goes through in parts."""
@@ -158,8 +160,8 @@ class Batcher:
             return
         started = time.monotonic()
         try:
-            found = self._predictor.forward([item.square.pixels for item in batch])
-        except Exception as error:  # whatever a network raises is told to its own caller
+            answers = list(zip(batch, self._predictor.forward([item.square.pixels for item in batch]), strict=True))
+        except Exception as error:  # noqa: BLE001 -- whatever a network raises is told to its own caller
             if len(batch) == 1:
                 self.counts.failed += 1
                 batch[0].future.set_exception(error)
@@ -171,8 +173,8 @@ class Batcher:
         self.counts.forward_s += time.monotonic() - started
         self.counts.batches += 1
         self.counts.images += len(batch)
-        for item, one in zip(batch, found, strict=True):
-            self._finisher.submit(self._finish, item, one)
+        for item, found in answers:
+            self._finisher.submit(self._finish, item, found)
 
     def _finish(self, item: _Item, found: Any) -> None:
         try:

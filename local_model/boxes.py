@@ -55,7 +55,7 @@ def decode(raw: Tensor, grid: Tensor, score_min: float) -> list[Candidates]:
     logits = raw[..., :CLASSES]
     picture, cell, category = (logits > math.log(score_min / (1 - score_min))).nonzero(as_tuple=True)  # each (M,)
     scores = logits[picture, cell, category].float().sigmoid()  # (M,)
-    bins = raw[picture, cell, CLASSES:].float().unflatten(1, (4, BINS))  # (M, 4, 11)
+    bins = raw[picture, cell, CLASSES:].float().view(-1, 4, BINS)  # (M, 4, 11)
     steps = torch.arange(BINS, dtype=torch.float32, device=raw.device)
     sides = bins.softmax(2) @ steps * grid[cell, 2:]  # (M, 4): left, top, right, bottom in pixels
     x, y = grid[cell, 0], grid[cell, 1]
@@ -66,12 +66,15 @@ def decode(raw: Tensor, grid: Tensor, score_min: float) -> list[Candidates]:
 def by_picture(pictures: int, picture: Tensor, found: Candidates) -> list[Candidates]:
     """Candidates of a batch, sorted by their picture's number, as one entry a picture, on the CPU."""
     counts = torch.bincount(picture.cpu(), minlength=pictures).tolist()
-    parts = (tensor.cpu().split(counts) for tensor in found)
+    parts = (torch.split(tensor.cpu(), counts) for tensor in found)
     return [Candidates(*part) for part in zip(*parts, strict=True)]
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of every box of `a` with every box of `b`: (N, 4), (M, 4) -> (N, M) in [0, 1]. Empty boxes overlap nothing."""
+    """Intersection over union of every box of `a` with every box of `b`: (N, 4), (M, 4) -> (N, M) in [0, 1].
+
+    Empty boxes overlap nothing.
+    """
     width = torch.minimum(a[:, None, 2], b[None, :, 2]) - torch.maximum(a[:, None, 0], b[None, :, 0])  # (N, M)
     height = torch.minimum(a[:, None, 3], b[None, :, 3]) - torch.maximum(a[:, None, 1], b[None, :, 1])  # (N, M)
     intersection = width.clamp(min=0) * height.clamp(min=0)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 _STORED = {"int32": "<i4", "float32": "<f4", "float16": "<f2"}
 
@@ -22,8 +23,6 @@ def convert(graph: Path, data: Path, out: Path) -> None:
     Raises:
         ValueError: the graph is not the one that we know.
     """
-    from safetensors.numpy import save_file
-
     model = json.loads(graph.read_bytes())
     tensors = _tensors(model["weightsManifest"], data.read_bytes())
     nodes = model["modelTopology"]["node"]

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from local_model import builtin
@@ -91,8 +92,6 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 
 def _builtin(device: torch.device) -> Detector:
-    from safetensors.torch import load as load_safetensors
-
     network = NanoDet()
     network.load_state_dict(load_safetensors(_checked(builtin.WEIGHTS, builtin.WEIGHTS_SHA256)))  # fp16 in the file, fp32 here
     grid = cells(builtin.SIDE, device)

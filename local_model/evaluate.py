@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+from hotcoco import COCO, COCOeval
 from tqdm import tqdm
 
 from local_model.preprocess import Pixels
@@ -62,10 +63,11 @@ def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None 
     if missing:
         raise BadDataset(f"{len(missing)} of {len(truth['images'])} listed pictures are not in {images_dir}; the first is {missing[0]}.")
     if predictor is None:
-        from local_model.predictor import Predictor
+        from local_model.predictor import Predictor  # noqa: PLC0415 -- torch only when it is needed
 
-        predictor = Predictor.load()
-        predictor.predict([np.zeros((416, 416, 3), np.uint8)])  # the first pass allocates: it is no part of the speed
+        loaded = Predictor.load()
+        loaded.warm()  # the first pass is no part of the speed
+        predictor = loaded
     started = time.perf_counter()
     bar = tqdm(total=len(truth["images"]), desc=predictor.model, unit="image", file=sys.stderr, disable=not progress)
     with bar:
@@ -130,8 +132,6 @@ def _average_precision(truth: dict[str, Any], found: list[dict[str, Any]]) -> tu
     """AP and AP50 by hotcoco, which gives pycocotools' numbers (https://github.com/derekallman/hotcoco)."""
     if not found:
         return 0.0, 0.0
-    from hotcoco import COCO, COCOeval
-
     known = COCO(truth)
     evaluation = COCOeval(known, known.load_res(found), "bbox")
     evaluation.evaluate()

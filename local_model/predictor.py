@@ -76,6 +76,10 @@ class Predictor:
         found = self.forward([square.pixels for square in squares]) if squares else []
         return [self.finish(candidates, square) for candidates, square in zip(found, squares, strict=True)]
 
+    def warm(self) -> None:
+        """One pass over an empty picture: the first one allocates and chooses kernels, and takes longer."""
+        self.predict([np.zeros((self._detector.side, self._detector.side, 3), np.uint8)])
+
     def prepare(self, picture: NDArray[Any]) -> Square:
         """Letterbox. No torch in it, so that many threads may do it beside the forward pass."""
         return letterbox(picture, self._detector.side, bgr=self._detector.bgr)

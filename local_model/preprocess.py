@@ -45,5 +45,5 @@ def letterbox(picture: NDArray[Any], side: int, *, bgr: bool = True) -> Square:
     inner_width, inner_height = max(round(width * scale), 1), max(round(height * scale), 1)
     resized = PIL.Image.fromarray(picture).resize((inner_width, inner_height), PIL.Image.Resampling.BILINEAR)
     square = np.zeros((side, side, 3), np.uint8)
-    square[:inner_height, :inner_width] = np.asarray(resized)[..., ::-1] if bgr else resized
+    square[:inner_height, :inner_width] = np.asarray(resized)[..., :: -1 if bgr else 1]
     return Square(square, inner_width, inner_height)
