@@ -66,7 +66,7 @@ def image_error(error: images.ImageError) -> GatewayError:
 
 def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
     body = _body(request, image_bytes_max + _OPTIONS_BYTES_MAX)
-    parser = FormDataParser(max_form_memory_size=_OPTIONS_BYTES_MAX, max_form_parts=64)
+    parser = FormDataParser(_in_memory, max_form_memory_size=_OPTIONS_BYTES_MAX, max_form_parts=64)
     try:
         _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
     except RequestEntityTooLarge:
@@ -76,8 +76,12 @@ def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: in
     pictures = files.getlist("image")
     if len(pictures) != 1 or len(files) != 1:
         raise InvalidParameter("image", "Send exactly one file, as the multipart field `image`.")
-    content = pictures[0].stream.read()
-    return DetectionRequest(content, Options.read(_merged(query, _once(form))))
+    return DetectionRequest(pictures[0].read(), Options.read(_merged(query, _once(form))))
+
+
+def _in_memory(*_args: object, **_kwargs: object) -> IO[bytes]:
+    """Where the form parser puts a file: the body it comes from is in memory already."""
+    return io.BytesIO()
 
 
 def _read_json(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
