@@ -77,6 +77,8 @@ def build_providers(settings: Settings, environ: Mapping[str, str]) -> list[Prov
 
 def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     providers = build_providers(settings, environ)
+    for provider in providers:
+        provider.warm()
     database = prepare_database(settings.database_url)
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker) for provider in providers]
