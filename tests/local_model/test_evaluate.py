@@ -90,7 +90,9 @@ def test_a_missing_file_a_missing_picture_and_a_damaged_one_are_told_by_name(dat
 
 def test_stdout_stays_empty_and_progress_goes_to_stderr(dataset):
     """What prints JSON on stdout must not find a table there before it."""
-    code = f"from pathlib import Path; from local_model.evaluate import evaluate; p = Path({str(PHOTOS)!r}); evaluate(p, p / 'instances.json')"
+    code = (
+        f"from pathlib import Path; from local_model.evaluate import evaluate; p = Path({str(PHOTOS)!r}); evaluate(p, p / 'instances.json')"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == ""
     assert "7/7" in ran.stderr

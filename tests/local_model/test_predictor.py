@@ -44,7 +44,7 @@ def test_a_batch_answers_each_picture_as_alone(predictor, photographs):
         np.testing.assert_allclose(alone.boxes[:3], seen.boxes[:3], atol=1e-4)
 
 
-@pytest.mark.parametrize("scale", [0.5, 2, 3])
+@pytest.mark.parametrize("scale", [0.8, 2, 3])
 def test_fractions_do_not_depend_on_the_pictures_size(predictor, giraffes, scale):
     height, width = giraffes.shape[:2]
     scaled = np.asarray(PIL.Image.fromarray(giraffes).resize((round(width * scale), round(height * scale))))
