@@ -11,7 +11,7 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that is made once a process. Made after fork, once a process, shared by its threads."""
+    """Made after fork, once a process, shared by its threads."""
 
     settings: Settings
     database: sa.Engine

@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 
+import PIL.Image
 import pytest
 from urllib3.filepost import encode_multipart_formdata
 
@@ -101,8 +102,6 @@ def test_a_dry_run_tells_the_route_and_detects_nothing(client):
 
 
 def test_one_side_of_a_rotated_photograph_is_its_other_side(client):
-    import PIL.Image
-
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     out = io.BytesIO()
