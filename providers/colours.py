@@ -41,9 +41,8 @@ def to_srgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     for top in range(0, picture.height, rows):
         strip = _opaque(picture.crop((0, top, picture.width, min(top + rows, picture.height))))
         if transform is not None and strip.mode == transform.input_mode:
-            srgb.paste(ImageCms.applyTransform(strip, transform), (0, top))
-        else:
-            srgb.paste(strip.convert("RGB"), (0, top))
+            strip = transform.apply(strip)
+        srgb.paste(strip.convert("RGB"), (0, top))
     return srgb
 
 

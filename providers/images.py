@@ -189,7 +189,7 @@ def read_image(content: bytes, limits: ImageLimits, reference: str | None = None
         raise InvalidImage(f"These bytes are not an image. Send one of: {taken}.")
     if image_format not in limits.formats:
         raise UnsupportedFormat(f"This is {image_format}, which is not taken here. Send one of: {taken}.")
-    # Before Pillow, which reads segments and chunks one by one in Python: millions of them, or of fill bytes, would hold the process for seconds.
+    # Before Pillow, which walks segments, chunks and fill bytes one by one in Python: millions would hold the process for seconds.
     scans = _decoder_says(lambda: _scans_of(content)) if image_format == "jpeg" else 1
     block = _decoder_says(lambda: png_exif(content)) if image_format == "png" else None
     if image_format == "webp":

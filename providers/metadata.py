@@ -95,7 +95,7 @@ def _bare_jpeg(content: bytes) -> bytes | None:
         if start != at:  # something between the segments
             return None
         if kind in _JPEG_COLOURS:
-            beginning, size = _JPEG_COLOURS[kind]  # type: ignore[index]  # a JPEG's kinds are numbers
+            beginning, size = _JPEG_COLOURS[kind]
             if content.startswith(beginning, start + 4):
                 if end - start != size:  # a thumbnail, or something that hides behind the name
                     return None
