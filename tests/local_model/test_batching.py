@@ -71,7 +71,7 @@ def held(numbered, batcher, threads, numbers, deadline=None):
     waiting = []
     for number in numbers:
         waiting.append(threads.submit(batcher.predict, picture(number), deadline))
-        until(lambda: batcher.waiting == len(waiting))  # noqa: B023 -- asked at once
+        until(lambda: batcher.waiting == len(waiting))
     return first, waiting
 
 
