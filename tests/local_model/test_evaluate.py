@@ -69,6 +69,12 @@ def test_a_model_that_sees_nothing_has_0(dataset):
         (b'{"images": {}}', "no list of images"),
         (b'{"images": [{"id": 1}]}', "each of images needs file_name, id"),
         (b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": []}', "no list of annotations"),
+        (b'{"images": [{"id": 1, "file_name": 5}]}', "each of images needs file_name, id"),
+        (
+            b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2]}],'
+            b'"categories": [{"id": 1, "name": "cat"}]}',
+            "not COCO JSON: .*bbox",
+        ),
     ],
 )
 def test_annotations_that_are_not_coco_are_told_so(dataset, content, sentence):

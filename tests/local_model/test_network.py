@@ -9,7 +9,7 @@ from local_model.network import NanoDet
 
 
 def test_raw_output_agrees_with_the_original_graph_run_node_by_node():
-    """The reference is every 101st cell of the TF.js graph's own output, worked out by a node-by-node interpreter and not by this network."""
+    """The reference is every 101st cell of the TF.js graph's own output, by an interpreter of its nodes and not by this network."""
     fixed = np.sin(np.arange(3 * 416 * 416) * 0.37).reshape(1, 3, 416, 416).astype(np.float32)
     network = NanoDet().eval()
     network.load_state_dict(load_file(builtin.WEIGHTS))

