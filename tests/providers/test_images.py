@@ -250,7 +250,10 @@ COLOURS = {
     "16-bit RGBA": (png(1, 1, 16, 6, b"\0" + struct.pack(">4H", 200, 32_768, 65_535, 65_535)), [0, 128, 255]),
     "CMYK TIFF": (saved(PIL.Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "TIFF"), [0, 255, 255]),
     "CMYK JPEG, inverted by Adobe": (saved(PIL.Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG", quality=100), [0, 255, 255]),
-    "CMYK JPEG without a marker, inverted as nearly all are": (without_adobe(saved(PIL.Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG", quality=100)), [0, 255, 255]),
+    "CMYK JPEG without a marker, inverted as nearly all are": (
+        without_adobe(saved(PIL.Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG", quality=100)),
+        [0, 255, 255],
+    ),
     "YCCK JPEG": (ycck(10, 200, 30), [10, 200, 30]),
     "LAB TIFF": (saved(PIL.Image.new("LAB", (8, 8), (128, 128, 128)), "TIFF"), [119] * 3),
     "YCbCr TIFF": (saved(PIL.Image.new("RGB", (8, 8), (10, 200, 30)).convert("YCbCr"), "TIFF"), [10, 200, 30]),
