@@ -36,7 +36,7 @@ def _tags(value: Any) -> Any:
     """`key:value,…` as a mapping."""
     if isinstance(value, str):
         pairs = [part.partition(":") for part in value.split(",") if part.strip()]
-        value = {name.strip(): text.strip() for name, _, text in pairs}
+        value = {name.strip(" "): text.strip(" ") for name, _, text in pairs}
         if len(value) != len(pairs):
             raise ValueError("a tag is given twice")
     if not isinstance(value, dict):

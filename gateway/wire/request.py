@@ -67,7 +67,12 @@ def image_error(error: images.ImageError) -> GatewayError:
 
 def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
     body = _body(request, image_bytes_max + _OPTIONS_BYTES_MAX)
-    parser = FormDataParser(max_form_memory_size=_OPTIONS_BYTES_MAX, max_form_parts=64)
+    parser = FormDataParser(
+        lambda *_, **__: io.BytesIO(),  # the body is in memory already; no temporary file
+        max_form_memory_size=_OPTIONS_BYTES_MAX,
+        max_form_parts=64,
+        silent=False,  # a form that is cut short is an error, not an empty form
+    )
     try:
         _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
     except RequestEntityTooLarge:
