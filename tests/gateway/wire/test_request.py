@@ -123,7 +123,7 @@ REFUSED = {
     "no boundary": (form(IMAGE), "multipart/form-data", InvalidParameter, BODY),
     "another boundary": (form(IMAGE), "multipart/form-data; boundary=c", InvalidParameter, BODY),
     "a form cut short": (IMAGE[:-10], MULTIPART, InvalidParameter, BODY),
-    "an empty form": (b"", MULTIPART, InvalidParameter, BODY),
+    "an empty form": (b"", MULTIPART, InvalidParameter, "image"),
     "1,001 parts": (form(*[part(f"a{i}", b"") for i in range(1001)]), MULTIPART, InvalidParameter, BODY),
     "1,001 files": (form(*[part("image", b"", FILE)] * 1001), MULTIPART, InvalidParameter, BODY),
     "a field of 1 MB": (form(part("tags", b"x" * 1_048_577)), "multipart/form-data; boundary=b", GatewayError, BODY),
