@@ -12,6 +12,10 @@ from local_model.predictor import Prediction
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 COCO128 = Path(__file__).parents[3] / "shared" / "coco128"
+SHORT_BOX = (
+    b'{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1]}],'
+    b'"categories": [{"id": 1, "name": "cat"}]}'
+)
 
 
 class Fixed:
@@ -71,8 +75,7 @@ def test_a_model_that_sees_nothing_has_0(dataset):
         (b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": []}', "no list of annotations"),
         (b'{"images": [{"id": 1, "file_name": 5}]}', "each of images needs file_name, id"),
         (
-            b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2]}],'
-            b'"categories": [{"id": 1, "name": "cat"}]}',
+            SHORT_BOX,
             "not COCO JSON: .*bbox",
         ),
     ],
