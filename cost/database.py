@@ -1,11 +1,13 @@
 """The one door to the database: SQLite (WAL, from the `pysqlite3` wheel) or PostgreSQL (psycopg), set up so that money is safe in it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
 
@@ -52,6 +54,13 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def write_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that will write: committed at the end of the block, rolled back when it raises."""
+    with engine.connect().execution_options(immediate=True) as connection, connection.begin():
+        yield connection
+
+
 def has_wal_reset_bug(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite may corrupt a WAL database that several processes write and checkpoint.
 
@@ -71,11 +80,16 @@ def _open_sqlite(address: URL) -> Engine:
     kind = file_system_of(path.parent, Path("/proc/mounts"))
     if kind in _NETWORK_FILE_SYSTEMS:
         raise BadDatabase(f"{path.parent} is on {kind}: SQLite's log needs a local file system; use PostgreSQL")
-    # Handed over with its driver's own transactions off: SQLAlchemy's BEGIN (below) or the ledger's BEGIN IMMEDIATE are the only ones.
+    # The driver's own transactions are off (isolation_level None): `_begin` starts each.
     engine = create_engine(address, module=sqlite, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS // 1000, "isolation_level": None})
     event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that reads first and then writes fails at once, whatever the busy timeout, unless it begins as a writer."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("immediate") else "BEGIN")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -61,12 +61,6 @@ class Price:
         assert all(a.above < b.above for a, b in zip(self.tiers, self.tiers[1:], strict=False)), "tiers ascend"
 
     @property
-    def version(self) -> str:
-        """Changes when anything that decides a charge does; kept with each attempt."""
-        deciding = replace(self, source="", read_on=date.min, confirmed=True)
-        return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
-
-    @property
     def list_unit_price(self) -> Money:
         """The first paid tier's, free units and volume apart."""
         return next((tier.unit_price for tier in self.tiers if tier.unit_price), FREE)
@@ -122,6 +116,11 @@ class PriceSheet:
             return 0
         months_old = (on.year - opened.year) * 12 + on.month - opened.month - (on.day < opened.day)
         return price.free_units if 0 <= months_old < price.free_for_first_months else 0
+
+    def version_of(self, price: Price) -> str:
+        """Changes when anything that decides a charge does; kept with each attempt."""
+        row = replace(price, source="", read_on=date.min, confirmed=True)
+        return hashlib.sha256(repr((row, self.counted, self.account_opened_on)).encode()).hexdigest()[:16]
 
     def charge(self, price: Price, taken: int, units: int, on: date) -> Money:
         """What `units` more cost once the month has seen `taken`: the units on each side of a tier's edge by their own price."""
@@ -188,7 +187,7 @@ def price_call(sheet: PriceSheet | None, usage: Mapping[str, int], month_to_date
         before = taken.get(price.tier_group, 0)
         taken[price.tier_group] = before + units
         charge = sheet.charge(price, before, units, on)
-        lines.append(PricedLine(sku, price.tier_group, units, charge, price.list_unit_price * units, price.version))
+        lines.append(PricedLine(sku, price.tier_group, units, charge, price.list_unit_price * units, sheet.version_of(price)))
     return Priced(tuple(lines))
 
 

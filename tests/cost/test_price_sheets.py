@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -122,10 +123,14 @@ def test_a_position_tells_the_price_now_how_long_it_lasts_and_whether_its_source
 
 
 def test_a_price_version_changes_with_what_decides_a_charge_and_with_nothing_else():
-    row = sheet_of((0, 5)).prices[0]
-    assert row.version == sheet_of((0, 5), source="elsewhere", confirmed=False).prices[0].version
-    assert row.version != sheet_of((0, 6)).prices[0].version
-    assert row.version != sheet_of((0, 5), free_units=1).prices[0].version
+    def version(*tiers, **more):
+        sheet = sheet_of(*tiers, **more)
+        return sheet.version_of(sheet.prices[0])
+
+    assert version((0, 5)) == version((0, 5), source="elsewhere", confirmed=False)
+    assert len({version((0, 5)), version((0, 6)), version((0, 5), free_units=1), version((0, 5), (9, 5))}) == 4
+    shared = replace(sheet_of((0, 5)), counted="list")
+    assert shared.version_of(shared.prices[0]) != version((0, 5))
 
 
 @st.composite
