@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 
 from flask import Flask
 
+from cost.ledger import Ledger
+from cost.price_files import BadPriceSheet, load_prices
+from cost.price_sheets import PriceBook
 from gateway.api import add_resources
 from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
@@ -15,10 +19,12 @@ from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
+from gateway.metering import Meter
 from gateway.parts import Parts
 from gateway.settings import BadSettings, Settings
 from providers import registry
 from providers.contract import BadEnvironment, Provider
+from providers.local import Local
 
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
@@ -59,12 +65,27 @@ def build_providers(settings: Settings, environ: Mapping[str, str]) -> list[Prov
     return built
 
 
+def read_prices(settings: Settings, providers: list[Provider]) -> PriceBook:
+    """The price sheets, each for the region where its provider is called.
+
+    Raises:
+        BadSettings: with every problem of every file.
+    """
+    try:
+        return load_prices(settings.prices, {provider.name: provider.region for provider in providers if provider.region})
+    except (BadPriceSheet, OSError) as error:
+        raise BadSettings([f"GATEWAY_PRICES: {problem}" for problem in str(error).splitlines()]) from error
+
+
 def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     providers = build_providers(settings, environ)
     for provider in providers:
         provider.warm()
+    prices = read_prices(settings, providers)
     database = prepare_database(settings.database_url)
+    ledger = Ledger(database, prices, spool=settings.spool)
+    meter = Meter(ledger, prices, next((provider.usd_per_hour for provider in providers if isinstance(provider, Local)), Decimal(0)))
     latency, breaker = LatencyTracker(), Breaker()
-    lines = [Line(provider, settings.threads, latency, breaker) for provider in providers]
+    lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
-    return Parts(settings, database, Keys(database, settings.admin_key), dispatcher)
+    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher)

@@ -9,7 +9,7 @@ import alembic.command
 import alembic.config
 import sqlalchemy as sa
 
-from cost.database import open_database
+from cost.database import open_database, write_transaction
 
 _ADVISORY_LOCK = 7_306_412_258
 """PostgreSQL's lock for migrations; any number that nobody else uses."""
@@ -20,9 +20,10 @@ def prepare_database(url: str) -> sa.Engine:
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError: it can't be opened or written.
+        cost.database.BadDatabase: it can't be used for money.
     """
     engine = open_database(url)
-    with _alone(engine), engine.begin() as connection:
+    with _alone(engine), write_transaction(engine) as connection:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection

@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from gateway.errors import DeadlineExceeded, GatewayError, InvalidImage, InvalidParameter, NoProviderAvailable, Overloaded
-from gateway.ids import new_id
-from gateway.line import IN_HOUSE, Line
-from gateway.outcome import Considered, Outcome
+from cost.ledger import BudgetExhausted, LedgerError
+from cost.money import FREE, Money
+from gateway.failures import no_money, nobody_can, nobody_did, reason_of
+from gateway.line import Line
+from gateway.metering import Bill
+from gateway.outcome import Outcome
 from gateway.race import Leg, Race
+from gateway.route import Route, choose_route
 from gateway.wire.options import Options
-from providers import registry
-from providers.contract import Feature, Health
-from providers.errors import ImageRefused, ProviderOverloaded
+from providers.contract import Feature
 from providers.images import Image
 
 _FALLBACK_MS_P95 = 250.0
@@ -20,14 +20,6 @@ _FALLBACK_MS_P95 = 250.0
 
 _SLACK_S = 0.05
 """Threads start late on a busy machine: a fallback's own time is not enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The providers to try, in order, and what was thought of each."""
-
-    lines: tuple[Line, ...]
-    considered: tuple[Considered, ...]
 
 
 class Dispatcher:
@@ -39,82 +31,64 @@ class Dispatcher:
         self._default_deadline_ms = default_deadline_ms
         self._simulated = simulated
 
-    def detect(self, image: Image, options: Options) -> Outcome:
+    def detect(self, image: Image, options: Options, bill: Bill) -> Outcome:
         """Find what is in a picture, within the request's limits.
 
         Raises:
-            GatewayError: no provider could be asked, or none answered in time.
+            GatewayError: no provider could be asked, none answered in time, or there is no money.
             providers.images.InvalidImage: the pixels can't be decoded. Nothing was sent to anybody.
         """
         started = time.monotonic()
-        deadline = started + (options.deadline_ms or self._default_deadline_ms) / 1000
+        deadline = started + self.time_limit_s(options)
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
-        route = self._choose(image, options)
-        answer, race = None, Race(image, frozenset(options.features), deadline)
-        if not options.dry_run:
-            if not route.lines:
-                raise _nobody_can(route)
-            answer = self._ask_in_turn(race, route.lines, options)
-            if answer is None:
-                raise _nobody_did(race)
-        return Outcome(
-            id=new_id(),
+        route = choose_route(self.lines, image, options, bill.max_cost)
+        race = Race(image, frozenset(options.features), bill, deadline)
+        answer = None if options.dry_run else self._ask_in_turn(race, route, options)
+        refused = {leg.line.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
+        outcome = Outcome(
+            id=bill.request_id,
             image=image,
             options=options,
             detections=answer.detections if answer else (),
             provider=answer.line.name if answer else None,
             model=answer.model if answer else None,
-            degraded=answer is not None and answer.line.name == IN_HOUSE and route.lines[0].name != IN_HOUSE,
+            cost=race.cost,
+            degraded=answer is not None and _is_degraded(answer, route),
             simulated=self._simulated,
             latency_ms=(time.monotonic() - started) * 1000,
-            attempts=race.attempts(),
-            considered=route.considered,
+            attempts=race.attempts,
+            considered=route.without(refused),
         )
+        _note_in_house(race, answer, bill, outcome)
+        return outcome
+
+    def time_limit_s(self, options: Options) -> float:
+        """How long a request may take in all."""
+        return (options.deadline_ms or self._default_deadline_ms) / 1000
 
     def close(self) -> None:
         """Let running calls end."""
         for line in self.lines.values():
             line.close()
 
-    def _choose(self, image: Image, options: Options) -> Route:
-        """The providers that can answer, in the enabled list's order; those that are not ready last, since they may be in time."""
-        features = frozenset(options.features)
-        able: list[tuple[Line, Health]] = []
-        skipped: list[Considered] = []
-        for name in options.providers or self.lines:
-            if name not in self.lines and name not in registry.names():
-                raise InvalidParameter("providers", f"There is no provider {name!r}; there are: {', '.join(self.lines)}.")
-            line = self.lines.get(name)
-            reason = "disabled" if line is None else _reason_against(line, image, features)
-            if line is None or reason:
-                skipped.append(Considered(name, None, None, "skipped", reason))
-            else:
-                able.append((line, line.provider.health()))
-        able.sort(key=lambda one: not one[1].ready)
-        chosen = [
-            Considered(
-                line.name,
-                None,
-                line.latency_ms(features, 0.95),
-                "next" if position else "first",
-                "first of the enabled list" if not position else "fallback" if health.ready else f"not_ready: {health.detail}",
-            )
-            for position, (line, health) in enumerate(able)
-        ]
-        return Route(tuple(line for line, _ in able), (*chosen, *skipped))
-
-    def _ask_in_turn(self, race: Race, lines: tuple[Line, ...], options: Options) -> Leg | None:
+    def _ask_in_turn(self, race: Race, route: Route, options: Options) -> Leg:
         """The first answer of the route's providers, the next asked where the one before fails or is late."""
+        if not route.lines:
+            raise nobody_can(route)
         features = frozenset(options.features)
-        for line, following in zip(lines, (*lines[1:], None), strict=True):
-            circuit = line.circuit_key(features)
-            if not line.breaker.allow(circuit, probe_s=race.deadline - time.monotonic()):
+        for line, following in zip(route.lines, (*route.lines[1:], None), strict=True):
+            if not line.breaker.allow(line.circuit_key(features), probe_s=race.deadline - time.monotonic()):
                 continue
-            race.start(line)
+            leg = race.start(line)
             until = race.deadline if following is None else _patience_until(race, line, following, features, hedge=options.hedge)
             if answer := race.wait(until):
                 return answer
-        return race.wait(race.deadline)
+            if isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
+                raise no_money(leg.error, {line.name: reason_of(leg.error)})
+        answer = race.wait(race.deadline)
+        if answer is None:
+            raise nobody_did(race)
+        return answer
 
 
 def _patience_until(race: Race, line: Line, following: Line, features: frozenset[Feature], *, hedge: bool) -> float:
@@ -129,36 +103,24 @@ def _patience_until(race: Race, line: Line, following: Line, features: frozenset
     fallback_s = (_FALLBACK_MS_P95 if fallback_ms is None else fallback_ms) / 1000 + _SLACK_S
     last_moment = race.deadline - min(fallback_s, left_s / 2)
     usual_ms = line.latency_ms(features, 0.95)
-    if usual_ms is not None and (hedge or following.name == IN_HOUSE):
+    if usual_ms is not None and (hedge or not following.paid):
         return min(last_moment, now + usual_ms / 1000)
     return last_moment
 
 
-def _reason_against(line: Line, image: Image, features: frozenset[Feature]) -> str:
-    """Why this provider can't be asked about this picture; empty if it can."""
-    missing = sorted(features - line.provider.features)
-    if missing:
-        return f"unsupported_feature: {', '.join(missing)}"
-    if refusal := line.provider.refusal(image, features):
-        return f"image_refused: {refusal}"
-    circuit = line.circuit_key(features)
-    return "" if line.breaker.would_allow(circuit) else f"circuit_open: {line.breaker.reason(circuit)}"
+def _is_degraded(answer: Leg, route: Route) -> bool:
+    """Whether the in-house model answered because money or time was out for a provider that comes before it."""
+    if answer.line.paid:
+        return False
+    before = route.lines[: route.lines.index(answer.line)]
+    return any(line.paid for line in before) or any(one.reason.startswith("ledger_unavailable") for one in route.considered)
 
 
-def _nobody_can(route: Route) -> GatewayError:
-    reasons = {one.provider: one.reason for one in route.considered}
-    if reasons and all(reason.startswith("image_refused") for reason in reasons.values()):
-        return InvalidImage("No allowed provider takes this picture: " + "; ".join(f"{n}: {r}" for n, r in reasons.items()) + ".")
-    return NoProviderAvailable("No allowed provider can answer this request; `providers` says why, one by one.", providers=reasons)
-
-
-def _nobody_did(race: Race) -> GatewayError:
-    errors = [leg.error for leg in race.legs if leg.error is not None]
-    reasons = {leg.line.name: f"{leg.error.code}: {leg.error}" if leg.error else "late" for leg in race.legs}
-    if errors and all(isinstance(error, ImageRefused) for error in errors):
-        return InvalidImage("Every provider that was asked refused this picture.", providers=reasons)
-    if errors and all(isinstance(error, ProviderOverloaded) for error in errors):
-        return Overloaded("Every allowed provider is busy.", retry_after_s=1.0, providers=reasons)
-    if time.monotonic() >= race.deadline:
-        return DeadlineExceeded("No provider answered within deadline_ms.", providers=reasons)
-    return NoProviderAvailable("Every provider that was asked failed.", providers=reasons)
+def _note_in_house(race: Race, answer: Leg | None, bill: Bill, outcome: Outcome) -> None:
+    """In-house answers are usage: what they cost by the hour, and what the one that was given has saved."""
+    saved = next((one.price for one in outcome.considered if one.price and one.provider != outcome.provider), FREE)
+    for leg in race.legs:
+        if not leg.line.paid and leg.answered:
+            for run in leg.ended:
+                avoided: Money = saved if leg is answer else FREE
+                leg.line.meter.note_in_house(bill, run.call, leg.line.name, run.attempts[-1].latency_ms, avoided)

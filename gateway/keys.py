@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
+from cost.database import write_transaction
 from gateway.schema import keys as key_table
 
 Role = Literal["app", "finance", "admin"]
@@ -62,7 +63,7 @@ class Keys:
         token = f"vg_{key.id}_{secrets.token_urlsafe(32)}"
         row = {"id": key.id, "name": name, "role": role, "secret_sha256": _sha256(token), "tags": key.tags, "created_at": key.created_at}
         try:
-            with self._engine.begin() as connection:
+            with write_transaction(self._engine) as connection:
                 connection.execute(key_table.insert().values(row))
         except sa.exc.IntegrityError as error:
             raise KeyNameTaken(f"A key named {name!r} is in use. Revoke it first, or choose another name.") from error
@@ -90,7 +91,7 @@ class Keys:
         """Make a key useless, at once here and within five seconds in other processes. False if there is none."""
         named = sa.or_(key_table.c.id == name_or_id, key_table.c.name == name_or_id)
         update = key_table.update().where(named, key_table.c.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
-        with self._engine.begin() as connection:
+        with write_transaction(self._engine) as connection:
             revoked = connection.execute(update).rowcount
         with self._lock:
             self._known.clear()

@@ -1,32 +1,41 @@
-"""One provider as the dispatcher sees it: its threads, its health, its speed, and one metered call."""
+"""One provider as the dispatcher sees it: its threads, its health, its speed, and its metered calls."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cost.ledger import LedgerError
 from cost.money import FREE, Money
 from gateway.breaker import Breaker
 from gateway.bulkhead import Bulkhead
 from gateway.latency import LatencyTracker
+from gateway.metering import Bill, Meter
+from gateway.outcome import Attempt
 from gateway.retries import RetryBudget, call_with_retries
 from providers.contract import Answer, Call, Feature, Provider
 from providers.errors import ProviderError, ProviderFailed
 from providers.images import Image
 
-IN_HOUSE = "local"
 _LATE_ANSWER_S = 5.0
-"""A paid call goes on this long after its client's deadline: it is billed, so its answer is worth keeping."""
+"""A paid call goes on this long after its client's deadline: it is billed, so its answer is worth settling and keeping."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnd:
-    """How one call ended: with an answer or with an error."""
+@dataclass
+class CallRun:
+    """One call on its way: written by the provider's thread, read by the request's.
+
+    Attributes:
+        attempts: the tries that ended; a retry is a try of its own.
+        held: the price of the try that runs.
+        answer, error: how it ended; both None while it runs. An error is the provider's or the ledger's.
+    """
 
     call: Call
-    latency_ms: float
-    cost: Money = FREE
+    started: float = field(default_factory=time.monotonic)
+    attempts: list[Attempt] = field(default_factory=list)
+    held: Money = FREE
     answer: Answer | None = None
-    error: ProviderError | None = None
+    error: ProviderError | LedgerError | None = None
 
 
 @dataclass
@@ -37,10 +46,12 @@ class Line:
     threads: int
     latency: LatencyTracker
     breaker: Breaker
+    meter: Meter
     retries: RetryBudget = field(default_factory=RetryBudget)
 
     def __post_init__(self) -> None:
         self.name = self.provider.name
+        self.paid = self.meter.is_paid(self.name)
         self._bulkhead = Bulkhead(self.name, self.threads)
 
     def circuit_key(self, features: frozenset[Feature]) -> str:
@@ -52,53 +63,62 @@ class Line:
         latency = self.latency.quantile_ms(self.circuit_key(features), fraction)
         return None if latency is None else round(latency, 1)
 
-    def start(self, image: Image, call: Call, deadline: float, report: Callable[[CallEnd], None]) -> None:
+    def start(self, image: Image, call: Call, bill: Bill, deadline: float, report: Callable[[CallRun], None]) -> CallRun:
         """Make one call in a thread of this provider's, and report its end even after the deadline.
 
         Args:
             image: upright, decoded.
             call: one of the provider's own `calls(features)`.
+            bill: who pays.
             deadline: on the monotonic clock, in seconds.
             report: called exactly once, from that thread.
 
         Raises:
-            ProviderOverloaded: no thread is free; nothing was sent.
+            ProviderOverloaded: no thread is free; nothing was sent and nothing held.
         """
+        run = CallRun(call)
 
         def make_the_call() -> None:
-            report(self._metered(image, call, deadline))
+            try:
+                run.answer = call_with_retries(
+                    lambda: self._metered_try(image, run, bill, deadline), self.retries, lambda: deadline - time.monotonic()
+                )
+            except (ProviderError, LedgerError) as error:
+                run.error = error
+            except Exception as error:  # noqa: BLE001 -- a mistake of our own must not leave a client waiting
+                run.error = ProviderFailed(f"{self.name} failed in the gateway itself: {error!r}")
+            report(run)
 
         self._bulkhead.run(make_the_call)
+        return run
 
     def close(self) -> None:
         """Let running calls end and give everything back."""
         self._bulkhead.close()
         self.provider.close()
 
-    def _metered(self, image: Image, call: Call, deadline: float) -> CallEnd:
-        key = self.circuit_key(call.features)
-        grace_s = 0.0 if self.name == IN_HOUSE else _LATE_ANSWER_S
-
-        def time_left_s() -> float:
-            return deadline - time.monotonic()
-
-        def one_try() -> Answer:
-            return self.provider.detect(image, call, max(time_left_s() + grace_s, 0.001))
-
+    def _metered_try(self, image: Image, run: CallRun, bill: Bill, deadline: float) -> Answer:
+        """Hold, call, settle: one request to the provider."""
+        grace_s = _LATE_ANSWER_S if self.paid else 0.0
+        timeout_s = max(deadline - time.monotonic() + grace_s, 0.001)
+        held = self.meter.hold(self.name, run.call, bill, timeout_s)
+        run.held = held.price
         started = time.monotonic()
         try:
-            answer = call_with_retries(one_try, self.retries, time_left_s)
-        except ProviderError as error:
-            latency_ms = (time.monotonic() - started) * 1000
+            answer = self.provider.detect(image, run.call, timeout_s)
+        except Exception as raised:
+            error = raised if isinstance(raised, ProviderError) else ProviderFailed(f"{self.name} failed in its adapter: {raised!r}")
+            self._end_try(run, error.code, held.failed(error), started)
             if error.opens_circuit:
-                self.breaker.record(key, healthy=False, reason=f"{error.code}: {error}")
-                self.latency.record(key, latency_ms)
-            return CallEnd(call, latency_ms, error=error)
-        except Exception as error:  # noqa: BLE001 -- an adapter's own mistake must not leave a client waiting
-            self.breaker.record(key, healthy=False, reason=f"bug: {error!r}")
-            bug = ProviderFailed(f"{self.name} failed in our own adapter: {error!r}")
-            return CallEnd(call, (time.monotonic() - started) * 1000, error=bug)
+                self.breaker.record(self.circuit_key(run.call.features), healthy=False, reason=f"{error.code}: {error}")
+            raise error from raised
+        self._end_try(run, "answered", held.answered(answer), started)
+        self.breaker.record(self.circuit_key(run.call.features), healthy=True)
+        return answer
+
+    def _end_try(self, run: CallRun, outcome: str, cost: Money, started: float) -> None:
         latency_ms = (time.monotonic() - started) * 1000
-        self.breaker.record(key, healthy=True)
-        self.latency.record(key, latency_ms)
-        return CallEnd(call, latency_ms, answer=answer)
+        run.held = FREE
+        run.attempts.append(Attempt(self.name, tuple(sorted(run.call.features)), outcome, cost, latency_ms))
+        if outcome in {"answered", "timeout"}:
+            self.latency.record(self.circuit_key(run.call.features), latency_ms)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from cost.ledger import Ledger
+from cost.price_sheets import PriceBook
 from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.settings import Settings
@@ -16,9 +18,12 @@ class Parts:
     settings: Settings
     database: sa.Engine
     keys: Keys
+    ledger: Ledger
+    prices: PriceBook
     dispatcher: Dispatcher
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
         self.dispatcher.close()
+        self.ledger.close()
         self.database.dispose()

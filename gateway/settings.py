@@ -79,6 +79,7 @@ class Settings:
     redis_url: str | None = _setting("GATEWAY_REDIS_URL", str, None, "cache; unset: an embedded Valkey", secret=True)
     cache_ttl_s: int = _setting("GATEWAY_CACHE_TTL_S", _whole(0, 366 * 86400), 86400, "seconds an answer is kept; 0: no cache")
     prices: Path | None = _setting("GATEWAY_PRICES", _existing_file, None, "a price-sheet file instead of the built-in ones")
+    spool: Path = _setting("GATEWAY_SPOOL", Path, Path("var/spool"), "a local folder where settlements wait while the database is away")
     default_deadline_ms: int = _setting("GATEWAY_DEFAULT_DEADLINE_MS", _whole(1, 600_000), 10_000, "where a request names none")
     default_max_cost_usd: Money | None = _setting("GATEWAY_DEFAULT_MAX_COST_USD", Money.usd, None, "where a request names none")
     image_formats: frozenset[str] = _setting("GATEWAY_IMAGE_FORMATS", _formats, ImageLimits().formats, "of jpeg, png, webp, gif, bmp, tiff")

@@ -99,6 +99,10 @@ class Provider(Protocol):
     features: frozenset[Feature]
 
     @property
+    def region(self) -> str:
+        """Where it is called, as its price sheet names regions; "" where there is only one."""
+
+    @property
     def model(self) -> str:
         """What answers now, with its version; part of the cache key, so a new version is a miss."""
 

@@ -58,6 +58,7 @@ class Local:
 
     name = "local"
     features: frozenset[Feature] = frozenset({"objects"})
+    region = ""
 
     def __init__(self, model: Model, usd_per_hour: Decimal = Decimal(0)) -> None:
         self.usd_per_hour = usd_per_hour

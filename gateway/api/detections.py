@@ -6,7 +6,9 @@ from flask import Response, g, request
 
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response
+from gateway.ids import new_id
 from gateway.keys import Role
+from gateway.metering import Bill
 from gateway.outcome import Outcome
 from gateway.wire.answer import DetectionsOut, write_outcome
 from gateway.wire.options import Options
@@ -43,10 +45,16 @@ class Detections(GatewayResource):
         limits = self.parts.settings.image_limits
         asked = read_detection_request(request, limits)
         image = read_image(asked.content, limits)
-        outcome = self.parts.dispatcher.detect(image, asked.options)
+        bill = self._bill(asked.options)
+        outcome = self.parts.dispatcher.detect(image, asked.options, bill)
         g.facts = _facts(outcome)
         headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
         return json_response(write_outcome(outcome, g.request_id), headers=headers)
+
+    def _bill(self, options: Options) -> Bill:
+        """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""
+        ceiling = self.parts.settings.default_max_cost_usd if options.max_cost_usd is None else options.max_cost_usd
+        return Bill(new_id(), g.key.name, {**options.tags, **g.key.tags}, ceiling)
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:

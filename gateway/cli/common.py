@@ -6,6 +6,7 @@ import socket
 import click
 import sqlalchemy as sa
 
+from cost.database import BadDatabase
 from gateway.database import prepare_database
 from gateway.settings import BadSettings, Settings
 
@@ -22,7 +23,7 @@ def open_database(settings: Settings) -> sa.Engine:
     """The database with the newest schema."""
     try:
         return prepare_database(settings.database_url)
-    except (sa.exc.SQLAlchemyError, OSError) as error:
+    except (sa.exc.SQLAlchemyError, OSError, BadDatabase) as error:
         where = sa.make_url(settings.database_url).render_as_string(hide_password=True)
         reason = getattr(error, "orig", None) or error
         raise click.ClickException(f"the database {where} can't be used: {reason}\nGATEWAY_DATABASE_URL names it.") from error

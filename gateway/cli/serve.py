@@ -4,7 +4,7 @@ import os
 
 import click
 
-from gateway.app import build_providers
+from gateway.app import build_providers, read_prices
 from gateway.cli.common import check_address_is_free, open_database, read_settings
 from gateway.keys import Keys, ensure_admin_key
 from gateway.server import GatewayServer
@@ -22,10 +22,12 @@ def command() -> None:
     settings = read_settings()
     check_address_is_free(settings)
     try:
-        for provider in build_providers(settings, os.environ):  # a wrong variable is told here, once, not by each worker
-            provider.close()
+        providers = build_providers(settings, os.environ)  # what is wrong is told here, once, not by each worker
+        read_prices(settings, providers)
     except BadSettings as error:
         raise click.ClickException(f"the settings are wrong:\n{error}") from error
+    for provider in providers:
+        provider.close()
     database = open_database(settings)
     if token := ensure_admin_key(Keys(database), settings.admin_key):
         click.echo(f"The admin key, shown this once: {token}", err=True)

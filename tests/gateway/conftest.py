@@ -2,6 +2,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.settings import Settings
+from tests.gateway.toys import Toybox
 
 ADMIN = "operators-own-key"
 
@@ -10,7 +11,7 @@ ADMIN = "operators-own-key"
 def app(tmp_path_factory):
     """The whole gateway, with the in-house model in this process."""
     database = tmp_path_factory.mktemp("gateway") / "gateway.db"
-    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{database}", "GATEWAY_ADMIN_KEY": ADMIN}
+    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{database}", "GATEWAY_ADMIN_KEY": ADMIN, "GATEWAY_SPOOL": str(database.parent)}
     app = create_app(Settings.from_env(environ), environ)
     yield app
     app.extensions["gateway"].close()
@@ -28,3 +29,11 @@ def client(app):
 def stranger(app):
     """A client without a key."""
     return app.test_client()
+
+
+@pytest.fixture
+def toybox(tmp_path):
+    """Makes dispatchers of toys; closes them at the end."""
+    toybox = Toybox(tmp_path)
+    yield toybox
+    toybox.close()

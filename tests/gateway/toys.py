@@ -4,15 +4,23 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
+from cost.ledger import Ledger
+from cost.money import FREE, Money
+from cost.price_sheets import Price, PriceBook, PriceSheet, Tier
 from gateway.breaker import Breaker
+from gateway.database import prepare_database
 from gateway.dispatch import Dispatcher
+from gateway.ids import new_id
 from gateway.latency import LatencyTracker
 from gateway.line import Line
-from providers.contract import Answer, BoundingBox, Call, Detection, Feature, Health, Usage
+from gateway.metering import Bill, Meter
+from providers.contract import FEATURES, Answer, BoundingBox, Call, Detection, Feature, Health, Usage
 from providers.images import Image, ImageLimits, read_image
 
 
@@ -23,6 +31,7 @@ class Toy:
         self.name = name
         self.features = frozenset(features)
         self.behave = behave
+        self.region = ""
         self.asked = 0
         self.timeouts_s: list[float] = []
         self.refuses: str | None = None
@@ -56,10 +65,46 @@ class Toy:
         pass
 
 
-def dispatcher_of(*toys: Toy, threads: int = 8, deadline_ms: int = 2_000) -> Dispatcher:
-    latency, breaker = LatencyTracker(), Breaker()
-    lines = [Line(toy, 64 if toy.name == "local" else threads, latency, breaker) for toy in toys]
-    return Dispatcher(lines, default_deadline_ms=deadline_ms)
+def prices_of(*toys: Toy) -> PriceBook:
+    """A tenth of a cent a unit of every feature; `local` bills nobody."""
+    book = {}
+    for toy in toys:
+        usd = Money.usd("0.001") if toy.name != "local" else FREE
+        rows = tuple(Price(feature, (Tier(0, usd),), feature) for feature in FEATURES)
+        book[toy.name] = PriceSheet(toy.name, rows, imputed=toy.name == "local")
+    return book
+
+
+class Toybox:
+    """Dispatchers of toys on one real ledger in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.database = prepare_database(f"sqlite:///{folder}/gateway.db")
+        self.dispatchers: list[Dispatcher] = []
+        self.ledgers: list[Ledger] = []
+
+    def dispatcher(self, *toys: Toy, threads: int = 8, deadline_ms: int = 2_000, prices: PriceBook | None = None) -> Dispatcher:
+        prices = prices_of(*toys) if prices is None else prices
+        ledger = Ledger(self.database, prices, spool=self._folder / "spool")
+        meter = Meter(ledger, prices, Decimal("0.36"))
+        latency, breaker = LatencyTracker(), Breaker()
+        lines = [Line(toy, 64 if toy.name == "local" else threads, latency, breaker, meter) for toy in toys]
+        dispatcher = Dispatcher(lines, default_deadline_ms=deadline_ms)
+        self.dispatchers.append(dispatcher)
+        self.ledgers.append(ledger)
+        return dispatcher
+
+    def close(self) -> None:
+        for dispatcher in self.dispatchers:
+            dispatcher.close()
+        for ledger in self.ledgers:
+            ledger.close()
+        self.database.dispose()
+
+
+def bill(**more: object) -> Bill:
+    return Bill(new_id(), "tester", **more)
 
 
 def sleeps(seconds: float) -> Callable[[int], None]:

@@ -1,0 +1,150 @@
+"""Where calls meet money: no paid call is made without a hold in the ledger, and each ends settled, released or unknown."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
+from cost.money import FREE, Money
+from cost.price_sheets import NotRoutable, PriceBook
+from providers.contract import Answer, Call
+from providers.errors import ProviderError
+
+_QUOTED_FOR_S = 1.0
+"""A quote asks the database for the month's units; the reservation has the last word, so a second's age does no harm."""
+
+_MARGIN_S = 5.0
+"""How much longer than its call a hold lives before it counts as unknown."""
+
+_LEDGER_WAIT_S = 1.0
+
+REFUSALS: Mapping[type[LedgerError], str] = {
+    BudgetExhausted: "budget_exhausted",
+    OverMaxCost: "over_max_cost",
+    NotPriced: "no_price",
+    LedgerUnavailable: "ledger_unavailable",
+}
+"""The ledger's refusals in the words of `routing.considered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Who pays for a request, and how much at most.
+
+    Attributes:
+        request_id: the answer's id; all attempts of the request share `max_cost`.
+        client: the key's name.
+        key: of idempotency, checked in the transaction of each hold.
+    """
+
+    request_id: str
+    client: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    max_cost: Money | None = None
+    key: IdempotencyKey | None = None
+
+
+class Meter:
+    """Prices calls and records what became of them. One a process, shared by its threads."""
+
+    def __init__(
+        self, ledger: Ledger, prices: PriceBook, usd_per_hour: Decimal = Decimal(0), *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Record in this ledger. `usd_per_hour` is what the in-house model's machine costs."""
+        self.ledger = ledger
+        self.prices = prices
+        self._usd_per_hour = usd_per_hour
+        self._monotonic = monotonic
+        self._quotes: dict[tuple[str, Call], tuple[float, Money | NotRoutable]] = {}
+
+    def is_paid(self, provider: str) -> bool:
+        """Whether somebody sends an invoice. A provider without a price sheet is paid: its price is unknown, not zero."""
+        sheet = self.prices.get(provider)
+        return sheet is None or not sheet.imputed
+
+    def quote(self, provider: str, calls: tuple[Call, ...]) -> Money | NotRoutable:
+        """What these calls cost together at this moment's month-to-date units, or why nobody can say."""
+        total = FREE
+        for call in calls if self.is_paid(provider) else ():
+            price = self._quote(provider, call)
+            if isinstance(price, NotRoutable):
+                return price
+            total += price
+        return total
+
+    def imputed(self, latency_ms: float) -> Money:
+        """What an in-house answer that took this long cost: the machine's hourly price for that time. Never an invoice."""
+        nanos = self._usd_per_hour * Decimal(round(latency_ms * 1000)) / Decimal(3_600_000_000) * 1_000_000_000
+        return Money(int(nanos.to_integral_value(ROUND_HALF_EVEN)))
+
+    def hold(self, provider: str, call: Call, bill: Bill, timeout_s: float) -> "Held":
+        """Hold the price of one attempt. At return it is durable: now the call may be made.
+
+        Raises:
+            LedgerError: there is no room, no price, or no ledger. Nothing is held, and nothing may be sent.
+        """
+        if not self.is_paid(provider):
+            return Held(None, "", FREE)
+        hold = Hold(
+            provider=provider,
+            usage={usage.sku: usage.units for usage in call.usage},
+            request_id=bill.request_id,
+            client=bill.client,
+            features=frozenset(call.features),
+            timeout_s=timeout_s + _MARGIN_S,
+            tags=bill.tags,
+            max_cost=bill.max_cost,
+        )
+        reservation = self.ledger.reserve(hold, key=bill.key, wait_s=_LEDGER_WAIT_S)
+        return Held(self.ledger, reservation.attempt_id, reservation.price)
+
+    def note_in_house(self, bill: Bill, call: Call, provider: str, latency_ms: float, avoided: Money) -> None:
+        """Record an answer that nobody bills. Never waits and never fails."""
+        for usage in call.usage:
+            self.ledger.record_usage(
+                UsageRow(
+                    kind="in_house",
+                    request_id=bill.request_id,
+                    client=bill.client,
+                    provider=provider,
+                    features=frozenset(call.features),
+                    sku=usage.sku,
+                    units=usage.units,
+                    imputed=self.imputed(latency_ms),
+                    avoided=avoided,
+                    tags=bill.tags,
+                )
+            )
+
+    def _quote(self, provider: str, call: Call) -> Money | NotRoutable:
+        quoted = self._quotes.get((provider, call))
+        if quoted and quoted[0] > self._monotonic():
+            return quoted[1]
+        priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
+        price = priced if isinstance(priced, NotRoutable) else priced.total
+        self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
+        return price
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The money of one attempt, from its hold to its end."""
+
+    _ledger: Ledger | None
+    _attempt_id: str
+    price: Money
+
+    def answered(self, answer: Answer) -> Money:
+        """It was billed. Returns its cost."""
+        if self._ledger:
+            self._ledger.settle(self._attempt_id, provider_request_id=answer.provider_request_id)
+        return self.price
+
+    def failed(self, error: ProviderError) -> Money:
+        """It was surely not billed, or may have been: then it counts as spent. Returns its cost."""
+        if self._ledger and error.maybe_billed:
+            self._ledger.unknown(self._attempt_id, outcome=error.code, provider_request_id=error.provider_request_id)
+        elif self._ledger:
+            self._ledger.release(self._attempt_id, outcome=error.code, provider_request_id=error.provider_request_id)
+        return self.price if error.maybe_billed else FREE
