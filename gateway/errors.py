@@ -18,11 +18,13 @@ class GatewayError(Exception):
         title: the same for every error of this code.
         members: more facts for the problem document, JSON types only.
         retry_after_s: when trying again makes sense, or None.
+        charged: whether money was, or may have been, spent before it came to this.
     """
 
     status = 500
     code = "internal_error"
     title = "The gateway failed"
+    charged = False
 
     def __init__(self, detail: str, *, retry_after_s: float | None = None, **members: object) -> None:
         super().__init__(detail)

@@ -29,6 +29,12 @@ def nobody_can(route: Route) -> GatewayError:
 
 def nobody_did(race: Race) -> GatewayError:
     """Those that were asked did not answer, or the ledger let none be asked."""
+    error = _what_happened(race)
+    error.charged = bool(race.cost)
+    return error
+
+
+def _what_happened(race: Race) -> GatewayError:
     reasons = {leg.line.name: reason_of(leg.error) if leg.error else "late" for leg in race.legs}
     failed = [leg.error for leg in race.legs if leg.error is not None]
     refused = [error for error in failed if isinstance(error, LedgerError)]

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import sqlalchemy as sa
 
 from cost.database import write_transaction
+from cost.ledger.terms import tags_text
 from gateway.schema import keys as key_table
 
 Role = Literal["app", "finance", "admin"]
@@ -58,7 +59,9 @@ class Keys:
 
         Raises:
             KeyNameTaken: a key of this name is in use.
+            ValueError: a tag that the ledger could not tell from another.
         """
+        tags_text(tags or {})
         key = Key(secrets.token_hex(6), name, role, dict(tags or {}), datetime.now(UTC))
         token = f"vg_{key.id}_{secrets.token_urlsafe(32)}"
         row = {"id": key.id, "name": name, "role": role, "secret_sha256": _sha256(token), "tags": key.tags, "created_at": key.created_at}

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
@@ -121,7 +123,10 @@ class Meter:
         quoted = self._quotes.get((provider, call))
         if quoted and quoted[0] > self._monotonic():
             return quoted[1]
-        priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
+        try:
+            priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
+        except (SQLAlchemyError, LedgerUnavailable) as error:
+            return quoted[1] if quoted else NotRoutable(f"the month's units can't be read: {type(error).__name__}")
         price = priced if isinstance(priced, NotRoutable) else priced.total
         self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
         return price

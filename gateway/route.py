@@ -63,6 +63,8 @@ def _consider(line: Line, image: Image, features: frozenset[Feature], max_cost: 
     missing = sorted(features - line.provider.features)
     if missing:
         return Considered(line.name, None, None, "skipped", f"unsupported_feature: {', '.join(missing)}"), False
+    if line.paid and (problem := line.meter.ledger.problem):
+        return Considered(line.name, None, None, "skipped", f"ledger_unavailable: {problem}"), False
     price = line.meter.quote(line.name, line.provider.calls(features))
     latency_ms_p95 = line.latency_ms(features, 0.95)
     quoted = None if isinstance(price, NotRoutable) else price
@@ -78,8 +80,6 @@ def _reason_against(line: Line, image: Image, features: frozenset[Feature], pric
         return f"no_price: {price.reason}"
     if max_cost is not None and price > max_cost:
         return f"over_max_cost: {price} of {max_cost} USD"
-    if line.paid and (problem := line.meter.ledger.problem):
-        return f"ledger_unavailable: {problem}"
     if refusal := line.provider.refusal(image, features):
         return f"image_refused: {refusal}"
     circuit = line.circuit_key(features)

@@ -3,6 +3,8 @@
 from flask_restful import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
+from gateway.api.budgets import BudgetOfName, Budgets
+from gateway.api.costs import Costs
 from gateway.api.detections import Detections
 from gateway.api.health import Liveness, Readiness
 from gateway.api.keys import KeyOfName, KeysOfAll
@@ -15,6 +17,9 @@ RESOURCES = {
     "/": Start,
     "/v1/detections": Detections,
     "/v1/providers": Providers,
+    "/v1/costs": Costs,
+    "/v1/budgets": Budgets,
+    "/v1/budgets/<name>": BudgetOfName,
     "/v1/keys": KeysOfAll,
     "/v1/keys/<name>": KeyOfName,
     "/healthz": Liveness,

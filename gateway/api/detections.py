@@ -4,8 +4,11 @@ from typing import ClassVar
 
 from flask import Response, g, request
 
+from cost.ledger import IdempotencyKey
 from gateway import errors
+from gateway.api.problems import problem_response
 from gateway.api.resource import Description, GatewayResource, describes, json_response
+from gateway.idempotency import answer_once, read_key
 from gateway.ids import new_id
 from gateway.keys import Role
 from gateway.metering import Bill
@@ -30,12 +33,15 @@ class Detections(GatewayResource):
             errors=(
                 errors.InvalidImage,
                 errors.BudgetExhausted,
+                errors.OverMaxCost,
                 errors.Conflict,
                 errors.ImageTooLarge,
                 errors.UnsupportedMediaType,
                 errors.InvalidParameter,
+                errors.IdempotencyMismatch,
                 errors.RateLimited,
                 errors.NoProviderAvailable,
+                errors.Overloaded,
                 errors.DeadlineExceeded,
             ),
         )
@@ -45,16 +51,22 @@ class Detections(GatewayResource):
         limits = self.parts.settings.image_limits
         asked = read_detection_request(request, limits)
         image = read_image(asked.content, limits)
-        bill = self._bill(asked.options)
-        outcome = self.parts.dispatcher.detect(image, asked.options, bill)
-        g.facts = _facts(outcome)
-        headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
-        return json_response(write_outcome(outcome, g.request_id), headers=headers)
+        key = read_key(request.headers.get("Idempotency-Key"), g.key.name, image.digest, asked.options)
+        bill = self._bill(asked.options, key)
 
-    def _bill(self, options: Options) -> Bill:
+        def answer() -> Response:
+            outcome = self.parts.dispatcher.detect(image, asked.options, bill)
+            g.facts = _facts(outcome)
+            headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
+            return json_response(write_outcome(outcome, g.request_id), headers=headers)
+
+        timeout_s = self.parts.dispatcher.time_limit_s(asked.options)
+        return answer_once(self.parts.ledger, key, bill.request_id, timeout_s, answer, problem_response)
+
+    def _bill(self, options: Options, key: IdempotencyKey | None) -> Bill:
         """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""
         ceiling = self.parts.settings.default_max_cost_usd if options.max_cost_usd is None else options.max_cost_usd
-        return Bill(new_id(), g.key.name, {**options.tags, **g.key.tags}, ceiling)
+        return Bill(new_id(), g.key.name, {**options.tags, **g.key.tags}, ceiling, key)
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:

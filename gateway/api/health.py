@@ -54,7 +54,8 @@ class Readiness(GatewayResource):
     def get(self) -> Response:
         """Ask each dependency."""
         providers = {name: line.provider.health() for name, line in self.parts.dispatcher.lines.items()}
-        dependencies = {"database": self._database()}
+        problem = self.parts.ledger.problem
+        dependencies = {"database": self._database(), "ledger": DependencyOut(ready=problem is None, detail=problem or "")}
         dependencies |= {name: DependencyOut(ready=health.ready, detail=health.detail) for name, health in providers.items()}
         can_answer = any(health.ready for health in providers.values())
         all_well = all(dependency.ready for dependency in dependencies.values())

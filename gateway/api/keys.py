@@ -4,15 +4,13 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import errors
-from gateway.api.resource import Description, GatewayResource, describes, json_response
-from gateway.errors import Conflict, InvalidParameter, NotFound
+from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
+from gateway.errors import Conflict, NotFound
 from gateway.keys import Key, KeyNameTaken, Role
-from gateway.wire.request import parse_json
 
-_BODY_BYTES_MAX = 1 << 16
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
 _TAG = r"^[^:,\x00-\x1f]{1,128}$"
 
@@ -72,11 +70,7 @@ class KeysOfAll(GatewayResource):
     )
     def post(self) -> Response:
         """Make one."""
-        try:
-            asked = KeyIn.model_validate(parse_json(request.stream.read(_BODY_BYTES_MAX)))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise InvalidParameter(".".join(map(str, first["loc"])) or "body", f"{first['msg']}.") from None
+        asked = read_body(KeyIn, request)
         try:
             key, token = self.parts.keys.create(asked.name, asked.role, asked.tags)
         except KeyNameTaken as error:

@@ -1,15 +1,18 @@
 """`GET /v1/providers`: who can be asked, how each one does, and what it costs."""
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from cost.price_sheets import NotRoutable, Position, position
 from gateway.api.resource import Description, GatewayResource, describes, json_response
 from gateway.keys import Role
 from gateway.line import Line
+from gateway.wire.answer import Usd
 from providers import registry
-from providers.contract import FEATURES, Feature
+from providers.contract import FEATURES, Feature, Usage
 
 
 class CircuitOut(BaseModel):
@@ -32,6 +35,20 @@ class LatencyOut(BaseModel):
     p95: float
 
 
+class PriceOut(BaseModel):
+    """What the next unit of a SKU costs now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sku: str
+    usd: Annotated[Usd, Field(description="The marginal price of one unit at this month's units.")]
+    free_units_left: Annotated[int, Field(description="This month.")]
+    units_left_at_price: Annotated[int | None, Field(description="Until the next tier; absent: no end.")] = None
+    source: str
+    read_on: date
+    confirmed: Annotated[bool, Field(description="Whether the source states the figure.")]
+
+
 class ProviderOut(BaseModel):
     """One provider."""
 
@@ -43,6 +60,7 @@ class ProviderOut(BaseModel):
     detail: str
     features: list[Feature]
     model: str | None = None
+    prices: list[PriceOut] = []
     circuit: list[CircuitOut] = []
     latency_ms: list[LatencyOut] = []
 
@@ -71,13 +89,15 @@ class Providers(GatewayResource):
 
 def _provider_out(line: Line) -> ProviderOut:
     health = line.provider.health()
+    prices, no_price = _prices_out(line)
     return ProviderOut(
         name=line.name,
         enabled=True,
         ready=health.ready,
-        detail=health.detail,
+        detail=health.detail or no_price,
         features=[feature for feature in FEATURES if feature in line.provider.features],
         model=line.provider.model,
+        prices=prices,
         circuit=[
             CircuitOut(features=key.partition(":")[2], state=line.breaker.state(key), reason=line.breaker.reason(key))
             for key in line.breaker.keys(line.name)
@@ -88,6 +108,34 @@ def _provider_out(line: Line) -> ProviderOut:
             if (p50 := line.latency.quantile_ms(key, 0.5)) is not None and (p95 := line.latency.quantile_ms(key, 0.95)) is not None
         ],
     )
+
+
+def _prices_out(line: Line) -> tuple[list[PriceOut], str]:
+    """The price of each SKU now; and why one has none, which leaves the provider out of every route that needs it."""
+    ledger, sheet = line.meter.ledger, line.meter.prices.get(line.name)
+    if sheet is None:
+        return [], "no price sheet"
+    skus = dict.fromkeys(usage.sku for feature in FEATURES if feature in line.provider.features for usage in _usage(line, feature))
+    month_to_date, today = ledger.month_to_date_units(line.name), sheet.day_of(ledger.now())
+    positions = [position(sheet, sku, month_to_date, today) for sku in skus]
+    shown = [
+        PriceOut(
+            sku=one.sku,
+            usd=str(one.unit_price),
+            free_units_left=one.free_units_left,
+            units_left_at_price=one.units_left_at_price,
+            source=one.source,
+            read_on=one.read_on,
+            confirmed=one.confirmed,
+        )
+        for one in positions
+        if isinstance(one, Position)
+    ]
+    return shown, "; ".join(one.reason for one in positions if isinstance(one, NotRoutable))
+
+
+def _usage(line: Line, feature: Feature) -> tuple[Usage, ...]:
+    return tuple(usage for call in line.provider.calls(frozenset({feature})) for usage in call.usage)
 
 
 def _disabled_out(name: str) -> ProviderOut:

@@ -4,17 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from flask import Response
+from flask import Request, Response
 from flask_restful import Resource
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidParameter
 from gateway.keys import Role
 from gateway.parts import Parts
+from gateway.wire.request import parse_json
+
+_BODY_BYTES_MAX = 1 << 16
 
 OPEN: frozenset[Role] = frozenset()
 """For `roles`: nobody needs a key here."""
 
+Schema = TypeVar("Schema", bound=BaseModel)
 Method = TypeVar("Method", bound=Callable[..., object])
 
 
@@ -62,6 +67,36 @@ def describes(description: Description) -> Callable[[Method], Method]:
         return method
 
     return describe
+
+
+def read_query(schema: type[Schema], given: MultiDict[str, str]) -> Schema:
+    """The query parameters.
+
+    Raises:
+        InvalidParameter: the first that is unknown, wrong or given twice.
+    """
+    for name, values in given.lists():
+        if len(values) > 1:
+            raise InvalidParameter(name, f"{name} is given {len(values)} times. Give it once.")
+    return _validated(schema, given.to_dict())
+
+
+def read_body(schema: type[Schema], request: Request) -> Schema:
+    """A small JSON body.
+
+    Raises:
+        InvalidParameter: no JSON, or the first key that is unknown or wrong.
+    """
+    return _validated(schema, parse_json(request.stream.read(_BODY_BYTES_MAX)))
+
+
+def _validated(schema: type[Schema], given: object) -> Schema:
+    try:
+        return schema.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"])) or "body"
+        raise InvalidParameter(name, f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def json_response(answer: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

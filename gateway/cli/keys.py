@@ -5,7 +5,7 @@ import json
 import click
 
 from gateway.cli.common import open_database, read_settings
-from gateway.keys import ROLES, KeyNameTaken, Keys, Role
+from gateway.keys import ROLES, Keys, Role
 
 
 @click.group()
@@ -37,7 +37,7 @@ def create(name: str, role: Role, tags: tuple[str, ...], as_json: bool) -> None:
         raise click.BadParameter("write each tag as KEY:VALUE", param_hint="--tag")
     try:
         key, token = Keys(open_database(read_settings())).create(name, role, pairs)
-    except KeyNameTaken as error:
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"id": key.id, "name": key.name, "role": key.role, "key": token}) if as_json else token)
 

@@ -91,6 +91,9 @@ def shown(name: str) -> str:
     return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
 
 
+Dollars = Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)]
+
+
 class Options(BaseModel):
     """What a client asks for besides the picture."""
 
@@ -99,9 +102,7 @@ class Options(BaseModel):
     features: Annotated[
         tuple[Feature, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(FEATURES))
     ] = Field(("objects",), description="Comma list of objects, labels, faces, text, moderation.")
-    max_cost_usd: Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)] | None = Field(
-        None, description="A hard ceiling over all attempts of this request, in US dollars."
-    )
+    max_cost_usd: Dollars | None = Field(None, description="A hard ceiling over all attempts of this request, in US dollars.")
     deadline_ms: Annotated[int, BeforeValidator(_number)] | None = Field(
         None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds."
     )

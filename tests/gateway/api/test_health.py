@@ -8,4 +8,4 @@ def test_readiness_names_each_dependency(client, stranger):
     response = stranger.get("/readyz")
     assert response.status_code == 200
     assert response.json["status"] == "ready"
-    assert set(response.json["dependencies"]) == {"database", "local"}
+    assert set(response.json["dependencies"]) == {"database", "ledger", "local"}

@@ -1,0 +1,186 @@
+"""`/v1/budgets`: what may be spent by whom in each calendar window."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from cost.ledger import BadBudget, Budget, BudgetStatus
+from cost.ledger import LedgerUnavailable as Unavailable
+from cost.ledger.terms import Scope
+from cost.money import FREE, Money
+from gateway import errors
+from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
+from gateway.errors import InvalidParameter, LedgerUnavailable, NotFound
+from gateway.keys import Role
+from gateway.wire.answer import Usd
+from gateway.wire.options import Dollars
+
+_ERRORS = (errors.InvalidParameter, errors.NotFound)
+
+
+class ScopeIn(BaseModel):
+    """Whose calls count: everybody's where it is empty."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str | None = None
+    client: str | None = None
+    tag: Annotated[str | None, Field(description="key:value")] = None
+
+
+class BudgetIn(BaseModel):
+    """A budget."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    scope: ScopeIn = ScopeIn()
+    period: Literal["day", "week", "month"] = "month"
+    timezone: Annotated[str, Field(description="IANA name", max_length=64)] = "UTC"
+    limit_usd: Dollars
+    when_exhausted: Annotated[
+        Literal["degrade", "reject"], Field(description="degrade: the in-house model answers; reject: 402 budget_exhausted")
+    ] = "degrade"
+    pacing: Annotated[bool, Field(description="Spread what is left over the window.")] = False
+    alert_at: Annotated[list[Decimal], Field(max_length=10, description="Fractions of the limit at which to alert.")] = []
+
+
+class WindowOut(BaseModel):
+    """Half-open: starts_at <= instant < ends_at."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+class BudgetOut(BaseModel):
+    """A budget and what its present window has seen."""
+
+    name: str
+    scope: dict[str, str]
+    period: str
+    timezone: str
+    limit_usd: Usd
+    when_exhausted: str
+    pacing: bool
+    alert_at: list[float]
+    window: WindowOut
+    settled_usd: Usd
+    reserved_usd: Usd
+    unknown_usd: Usd
+    remaining_usd: Usd
+    forecast_usd: Annotated[Usd, Field(description="At the window's end, if the rest goes as it went so far.")]
+
+
+class BudgetsOut(BaseModel):
+    """All budgets, by name."""
+
+    budgets: list[BudgetOut]
+
+
+class Budgets(GatewayResource):
+    """All budgets."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
+
+    @describes(Description("Every budget and what its present window has seen", answers=BudgetsOut))
+    def get(self) -> Response:
+        """List them."""
+        now = self.parts.ledger.now()
+        return json_response(BudgetsOut(budgets=[_out(status, now) for status in self.parts.ledger.budgets()]))
+
+
+class BudgetOfName(GatewayResource):
+    """One budget."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
+
+    @describes(Description("One budget and what its present window has seen", answers=BudgetOut, errors=(errors.NotFound,)))
+    def get(self, name: str) -> Response:
+        """Show it."""
+        return json_response(self._shown(name))
+
+    @describes(Description("Make a budget, or change it", answers=BudgetOut, body=BudgetIn, errors=_ERRORS))
+    def put(self, name: str) -> Response:
+        """Set it."""
+        asked = read_body(BudgetIn, request)
+        scope, value = _scope(asked.scope)
+        budget = Budget(
+            name=name,
+            scope=scope,
+            scope_value=value,
+            period=asked.period,
+            timezone=asked.timezone,
+            limit=asked.limit_usd,
+            when_exhausted=asked.when_exhausted,
+            pacing=asked.pacing,
+            alert_at=tuple(sorted(asked.alert_at)),
+        )
+        try:
+            self.parts.ledger.put_budget(budget)
+        except BadBudget as error:
+            parameter, problem = next(iter(error.problems.items()))
+            raise InvalidParameter(parameter, f"{parameter}: {problem}.") from error
+        except Unavailable as error:
+            raise LedgerUnavailable(f"The budget can't be recorded right now: {error}.", retry_after_s=5) from error
+        return json_response(self._shown(name))
+
+    @describes(Description("End a budget; what it counted stays on record", status=204, errors=(errors.NotFound,)))
+    def delete(self, name: str) -> Response:
+        """End it."""
+        try:
+            found = self.parts.ledger.delete_budget(name)
+        except Unavailable as error:
+            raise LedgerUnavailable(f"The budget can't be ended right now: {error}.", retry_after_s=5) from error
+        if not found:
+            raise NotFound(f"There is no budget {name!r}.")
+        return Response(status=204)
+
+    def _shown(self, name: str) -> BudgetOut:
+        for status in self.parts.ledger.budgets():
+            if status.budget.name == name:
+                return _out(status, self.parts.ledger.now())
+        raise NotFound(f"There is no budget {name!r}.")
+
+
+def _scope(asked: ScopeIn) -> tuple[Scope, str]:
+    given: list[tuple[Scope, str]] = []
+    if asked.provider is not None:
+        given.append(("provider", asked.provider))
+    if asked.client is not None:
+        given.append(("client", asked.client))
+    if asked.tag is not None:
+        given.append(("tag", asked.tag))
+    if len(given) > 1:
+        raise InvalidParameter("scope", "scope: name one of provider, client and tag, or none for everybody.")
+    return given[0] if given else ("global", "")
+
+
+def _out(status: BudgetStatus, now: datetime) -> BudgetOut:
+    budget, window = status.budget, status.window
+    return BudgetOut(
+        name=budget.name,
+        scope={} if budget.scope == "global" else {budget.scope: budget.scope_value},
+        period=budget.period,
+        timezone=budget.timezone,
+        limit_usd=str(budget.limit),
+        when_exhausted=budget.when_exhausted,
+        pacing=budget.pacing,
+        alert_at=[float(fraction) for fraction in budget.alert_at],
+        window=WindowOut(starts_at=window.starts_at, ends_at=window.ends_at),
+        settled_usd=str(status.settled),
+        reserved_usd=str(status.reserved),
+        unknown_usd=str(status.unknown),
+        remaining_usd=str(status.remaining),
+        forecast_usd=str(_forecast(status, now)),
+    )
+
+
+def _forecast(status: BudgetStatus, now: datetime) -> Money:
+    """What was committed so far, stretched to the whole window; whole nano-dollars, rounded down."""
+    window = status.window
+    elapsed_s = int((now - window.starts_at).total_seconds())
+    if elapsed_s < 1 or status.committed == FREE:
+        return status.committed
+    return Money(status.committed.nanos * int((window.ends_at - window.starts_at).total_seconds()) // elapsed_s)

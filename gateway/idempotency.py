@@ -1,0 +1,99 @@
+"""`Idempotency-Key`: a repeated request gets the first one's answer and is charged once."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable
+
+from flask import Response
+
+from cost.ledger import AlreadyAnswered, IdempotencyKey, Ledger, LedgerUnavailable, RequestMismatch, RequestRunning, SavedAnswer
+from gateway import errors
+from gateway.errors import GatewayError, InvalidParameter
+from gateway.wire.options import Options
+
+log = logging.getLogger(__name__)
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def read_key(header: str | None, client: str, image_digest: str, options: Options) -> IdempotencyKey | None:
+    """The client's own name for this request, bound to everything that makes the request what it is.
+
+    Raises:
+        InvalidParameter: not 1 to 255 visible ASCII characters.
+    """
+    if header is None:
+        return None
+    if not _KEY.fullmatch(header):
+        raise InvalidParameter("Idempotency-Key", "Idempotency-Key: 1 to 255 visible ASCII characters, such as a UUID.")
+    asked = json.dumps(["POST", "/v1/detections", image_digest, options.model_dump(mode="python")], sort_keys=True, default=str)
+    return IdempotencyKey(client, header, hashlib.sha256(asked.encode()).hexdigest())
+
+
+def answer_once(
+    ledger: Ledger,
+    key: IdempotencyKey | None,
+    request_id: str,
+    timeout_s: float,
+    answer: Callable[[], Response],
+    tell: Callable[[GatewayError], Response],
+) -> Response:
+    """Answer, or give the answer that the key's first request got.
+
+    An error is kept as the answer only if money was spent for it: whoever repeats a request that cost nothing may hope for more.
+
+    Args:
+        ledger: keeps keys for 24 hours.
+        key: None where the client sent none.
+        request_id: of this request.
+        timeout_s: seconds after which this request can no longer be running, should this process die.
+        answer: does the work.
+        tell: an error as a response.
+
+    Raises:
+        GatewayError: 409 while the first request runs, 422 for another request under this key, or what `answer` raised.
+    """
+    if key is None:
+        return answer()
+    try:
+        ledger.claim(key, request_id, timeout_s)
+    except AlreadyAnswered as error:
+        saved = error.answer
+        problem = saved.status >= 400
+        mimetype = "application/problem+json" if problem else "application/json"
+        return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"}, mimetype=mimetype)
+    except RequestRunning as error:
+        raise errors.Conflict("The first request with this Idempotency-Key still runs.", retry_after_s=error.retry_after_s) from error
+    except RequestMismatch as error:
+        raise errors.IdempotencyMismatch("This Idempotency-Key came with another picture or other options before.") from error
+    except LedgerUnavailable as error:
+        raise errors.LedgerUnavailable("An Idempotency-Key can't be recorded right now.", retry_after_s=5) from error
+    try:
+        response = answer()
+    except GatewayError as error:
+        if error.charged:
+            _save(ledger, key, request_id, tell(error))
+        else:
+            _free(ledger, key, request_id)
+        raise
+    except BaseException:
+        _free(ledger, key, request_id)
+        raise
+    _save(ledger, key, request_id, response)
+    return response
+
+
+def _save(ledger: Ledger, key: IdempotencyKey, request_id: str, response: Response) -> None:
+    try:
+        ledger.save_answer(key, SavedAnswer(request_id, response.status_code, response.get_data()))
+    except LedgerUnavailable:
+        log.warning("idempotency.not_saved", extra={"request_id": request_id})
+
+
+def _free(ledger: Ledger, key: IdempotencyKey, request_id: str) -> None:
+    try:
+        ledger.free_key(key, request_id)
+    except LedgerUnavailable:
+        log.warning("idempotency.not_freed", extra={"request_id": request_id})
