@@ -191,6 +191,15 @@ def read_image(content: bytes, limits: ImageLimits, reference: str | None = None
     return Image(content, image_format, width, height, orientation, picture.mode, reference)
 
 
+def size_of(content: bytes) -> tuple[int, int]:
+    """Width and height in pixels of an encoded picture, as it lies: from its header.
+
+    Raises:
+        InvalidImage: not one that Pillow knows.
+    """
+    return _decoder_says(lambda: PIL.Image.open(io.BytesIO(content))).size
+
+
 def _format_of(content: bytes) -> str | None:
     for signature, offset, name in _SIGNATURES:
         if content.startswith(signature, offset):
