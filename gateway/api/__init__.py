@@ -1,1 +1,35 @@
 """One module a resource of the API, the problem documents and the OpenAPI description."""
+
+from typing import TYPE_CHECKING
+
+from flask_restful import Api
+from flask_swagger_ui import get_swaggerui_blueprint
+
+from gateway.api.detections import Detections
+from gateway.api.health import Liveness, Readiness
+from gateway.api.keys import KeyOfName, KeysOfAll
+from gateway.api.openapi import OpenApi
+from gateway.api.providers import Providers
+from gateway.api.start import Start
+
+if TYPE_CHECKING:
+    from gateway.app import Parts
+
+RESOURCES = {
+    "/": Start,
+    "/v1/detections": Detections,
+    "/v1/providers": Providers,
+    "/v1/keys": KeysOfAll,
+    "/v1/keys/<name>": KeyOfName,
+    "/healthz": Liveness,
+    "/readyz": Readiness,
+    "/openapi.json": OpenApi,
+}
+
+
+def add_resources(api: Api, parts: "Parts") -> None:
+    """Put every resource at its address, each made with the parts."""
+    for address, resource in RESOURCES.items():
+        api.add_resource(resource, address, resource_class_kwargs={"parts": parts})
+    docs = get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "vision-gateway", "validatorUrl": None})
+    api.app.register_blueprint(docs)

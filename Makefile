@@ -1,0 +1,32 @@
+# Two commands on a fresh machine: `make run` and `make test`. They need Python 3.11 or newer, make and a C compiler.
+PYTHON ?= python3
+PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
+
+.PHONY: run test check demo clean
+
+run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
+	@exec .venv/bin/vision-gateway up
+
+test: .venv/.tests  ## the whole test suite
+	.venv/bin/python -m pytest
+
+check: .venv/.tests  ## format, lint, types, directions of imports
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:  ## forget the virtual environment; var/ with its database stays
+	rm -rf .venv
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.11 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.runs: .venv/bin/pip setup.cfg pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/.tests: .venv/.runs
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,70 @@
+"""`/healthz`: this process lives. `/readyz`: whether it can answer, and what each thing it leans on says."""
+
+from typing import Annotated, ClassVar, Literal
+
+import sqlalchemy as sa
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.api.resource import OPEN, Description, GatewayResource, describes, json_response
+from gateway.keys import Role
+
+
+class LivenessOut(BaseModel):
+    """Alive."""
+
+    status: Literal["ok"]
+
+
+class DependencyOut(BaseModel):
+    """One thing the gateway leans on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ready: bool
+    detail: str
+
+
+class ReadinessOut(BaseModel):
+    """Whether a picture would be answered now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Annotated[Literal["ready", "degraded", "not_ready"], Field(description="degraded: answers, but something is away.")]
+    dependencies: dict[str, DependencyOut]
+
+
+class Liveness(GatewayResource):
+    """Whether the process lives."""
+
+    roles: ClassVar[frozenset[Role]] = OPEN
+
+    @describes(Description("Whether this process lives", answers=LivenessOut))
+    def get(self) -> Response:
+        """Say so."""
+        return json_response(LivenessOut(status="ok"))
+
+
+class Readiness(GatewayResource):
+    """Whether it can answer."""
+
+    roles: ClassVar[frozenset[Role]] = OPEN
+
+    @describes(Description("Whether a picture would be answered now, and the state of each dependency; 503 if not", answers=ReadinessOut))
+    def get(self) -> Response:
+        """Ask each dependency."""
+        providers = {name: line.provider.health() for name, line in self.parts.dispatcher.lines.items()}
+        dependencies = {"database": self._database()}
+        dependencies |= {name: DependencyOut(ready=health.ready, detail=health.detail) for name, health in providers.items()}
+        can_answer = any(health.ready for health in providers.values())
+        all_well = all(dependency.ready for dependency in dependencies.values())
+        status: Literal["ready", "degraded", "not_ready"] = "ready" if all_well else "degraded" if can_answer else "not_ready"
+        return json_response(ReadinessOut(status=status, dependencies=dependencies), 200 if can_answer else 503)
+
+    def _database(self) -> DependencyOut:
+        try:
+            with self.parts.database.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except sa.exc.SQLAlchemyError as error:
+            return DependencyOut(ready=False, detail=type(error.__cause__ or error).__name__)  # its text may hold an address or a password
+        return DependencyOut(ready=True, detail="")

@@ -1,0 +1,101 @@
+"""`/v1/keys`: who may call."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway import errors
+from gateway.api.resource import Description, GatewayResource, describes, json_response
+from gateway.errors import Conflict, InvalidParameter, NotFound
+from gateway.keys import Key, KeyNameTaken, Role
+from gateway.wire.request import parse_json
+
+_BODY_BYTES_MAX = 1 << 16
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
+_TAG = r"^[^:,\x00-\x1f]{1,128}$"
+
+
+class KeyIn(BaseModel):
+    """A key to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=_NAME, description="Who calls: a backend, a team, a person.")]
+    role: Role
+    tags: dict[Annotated[str, Field(pattern=_TAG)], Annotated[str, Field(pattern=_TAG)]] = Field(
+        default_factory=dict, max_length=20, description="Carried into the ledger with every request of this key."
+    )
+
+
+class KeyOut(BaseModel):
+    """A key, without its secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    name: str
+    role: Role
+    tags: dict[str, str]
+    created_at: datetime
+
+
+class NewKeyOut(KeyOut):
+    """A key and, this once, its token."""
+
+    key: Annotated[str, Field(description="Shown once. Send it as Authorization: Bearer …")]
+
+
+class KeyListOut(BaseModel):
+    """Every key in use."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[KeyOut]
+
+
+class KeysOfAll(GatewayResource):
+    """All keys."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({"admin"})
+
+    @describes(Description("Every key in use, without its secret", answers=KeyListOut))
+    def get(self) -> Response:
+        """List them."""
+        return json_response(KeyListOut(keys=[KeyOut(**_facts(key)) for key in self.parts.keys.all()]))
+
+    @describes(
+        Description(
+            "Make a key; its token is shown once", NewKeyOut, status=201, body=KeyIn, errors=(errors.Conflict, errors.InvalidParameter)
+        )
+    )
+    def post(self) -> Response:
+        """Make one."""
+        try:
+            asked = KeyIn.model_validate(parse_json(request.stream.read(_BODY_BYTES_MAX)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise InvalidParameter(".".join(map(str, first["loc"])) or "body", f"{first['msg']}.") from None
+        try:
+            key, token = self.parts.keys.create(asked.name, asked.role, asked.tags)
+        except KeyNameTaken as error:
+            raise Conflict(str(error)) from error
+        return json_response(NewKeyOut(**_facts(key), key=token), 201)
+
+
+class KeyOfName(GatewayResource):
+    """One key."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({"admin"})
+
+    @describes(Description("Make a key useless, by its name or id", status=204, errors=(errors.NotFound,)))
+    def delete(self, name: str) -> Response:
+        """Revoke it."""
+        if not self.parts.keys.revoke(name):
+            raise NotFound(f"No key in use has the name or id {name!r}.")
+        return Response(status=204)
+
+
+def _facts(key: Key) -> dict[str, object]:
+    return {"id": key.id, "name": key.name, "role": key.role, "tags": dict(key.tags), "created_at": key.created_at}

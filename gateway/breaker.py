@@ -1,0 +1,105 @@
+"""Leaving a sick provider alone for a while, and finding out with one call whether it is well again."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["closed", "open", "half_open"]
+
+_FAILURES_IN_A_ROW = 5
+_WINDOW_CALLS = 20
+_FAILED_SHARE_MAX = 0.5
+_COOLDOWN_S = 5.0
+_COOLDOWN_S_MAX = 120.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    results: deque[bool] = field(default_factory=lambda: deque(maxlen=_WINDOW_CALLS))
+    failures_in_a_row: int = 0
+    times_opened: int = 0
+    open_until: float | None = None
+    probing_until: float = 0.0
+    reason: str = ""
+
+
+class Breaker:
+    """One circuit a key. Opens on five failures in a row, or on more than half of the last twenty; rests for 5 s, doubling to 120 s.
+
+    After the rest one call, and one only, is let through as a probe: its success closes the circuit, its failure opens it again.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._circuits: dict[str, _Circuit] = {}
+        self._lock = threading.Lock()
+
+    def keys(self, provider: str) -> list[str]:
+        """What is known of a provider: its keys, in alphabetical order."""
+        with self._lock:
+            return sorted(key for key in self._circuits if key.partition(":")[0] == provider)
+
+    def state(self, key: str) -> State:
+        """Whether calls pass: `half_open` means that a probe may go or is on its way."""
+        with self._lock:
+            circuit = self._circuits.get(key)
+            if circuit is None or circuit.open_until is None:
+                return "closed"
+            return "open" if self._monotonic() < circuit.open_until else "half_open"
+
+    def reason(self, key: str) -> str:
+        """Why the circuit is not closed; empty when it is."""
+        with self._lock:
+            circuit = self._circuits.get(key)
+            return circuit.reason if circuit and circuit.open_until is not None else ""
+
+    def would_allow(self, key: str) -> bool:
+        """Whether `allow` would let a call pass now. Takes no probe's place."""
+        with self._lock:
+            return self._passes(self._circuits.get(key))
+
+    def allow(self, key: str, probe_s: float) -> bool:
+        """Let a call pass, or not. A half-open circuit lets one probe pass until it is recorded or `probe_s` seconds are over."""
+        with self._lock:
+            circuit = self._circuits.get(key)
+            passes = self._passes(circuit)
+            if passes and circuit is not None and circuit.open_until is not None:
+                circuit.probing_until = self._monotonic() + probe_s
+            return passes
+
+    def record(self, key: str, *, healthy: bool, reason: str = "") -> None:
+        """Note how a call ended."""
+        with self._lock:
+            circuit = self._circuits.setdefault(key, _Circuit())
+            if healthy and circuit.open_until is not None:
+                self._circuits[key] = _Circuit()
+                return
+            circuit.results.append(healthy)
+            circuit.failures_in_a_row = 0 if healthy else circuit.failures_in_a_row + 1
+            if not healthy and (circuit.open_until is not None or self._is_sick(circuit)):
+                self._open(circuit, reason)
+
+    def _passes(self, circuit: _Circuit | None) -> bool:
+        if circuit is None or circuit.open_until is None:
+            return True
+        now = self._monotonic()
+        return now >= circuit.open_until and now >= circuit.probing_until
+
+    @staticmethod
+    def _is_sick(circuit: _Circuit) -> bool:
+        failed = circuit.results.count(False)
+        full = len(circuit.results) == _WINDOW_CALLS
+        return circuit.failures_in_a_row >= _FAILURES_IN_A_ROW or (full and failed > _FAILED_SHARE_MAX * _WINDOW_CALLS)
+
+    def _open(self, circuit: _Circuit, reason: str) -> None:
+        now = self._monotonic()
+        if circuit.open_until is not None and now < circuit.open_until:
+            return  # a call from before the circuit opened: it tells nothing new
+        cooldown_s = min(_COOLDOWN_S * 2**circuit.times_opened, _COOLDOWN_S_MAX)
+        circuit.times_opened += 1
+        circuit.open_until = now + cooldown_s
+        circuit.probing_until = 0.0
+        circuit.reason = reason

@@ -1,0 +1,42 @@
+"""Threads of its own for each provider, so that one that hangs can't take those of the others."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from providers.errors import ProviderOverloaded
+
+
+class Bulkhead:
+    """A bounded pool: a call gets a thread at once, or is refused at once. Nothing queues."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        """Make room for this many calls at a time."""
+        self._name = name
+        self._places = threading.BoundedSemaphore(threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"provider-{name}")
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Start the work in a thread of its own.
+
+        Raises:
+            ProviderOverloaded: every thread is busy.
+        """
+        if not self._places.acquire(blocking=False):
+            raise ProviderOverloaded(f"All calls to {self._name} that may run at a time are running.", retry_after_s=1.0)
+
+        def work_and_leave() -> None:
+            try:
+                work()
+            finally:
+                self._places.release()
+
+        try:
+            self._pool.submit(work_and_leave)
+        except RuntimeError as error:  # the process is stopping
+            self._places.release()
+            raise ProviderOverloaded("The gateway is stopping.") from error
+
+    def close(self) -> None:
+        """Wait for the calls that run: a paid one settles even then."""
+        self._pool.shutdown(wait=True)

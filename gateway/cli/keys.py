@@ -1,0 +1,50 @@
+"""`vision-gateway keys`."""
+
+import json
+
+import click
+
+from gateway.cli.common import open_database, read_settings
+from gateway.keys import ROLES, KeyNameTaken, Keys, Role
+
+
+@click.group()
+def command() -> None:
+    """Who may call: list, create and revoke API keys."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_keys(as_json: bool) -> None:
+    """Every key in use, without its secret."""
+    keys = Keys(open_database(read_settings())).all()
+    if as_json:
+        click.echo(json.dumps([{"id": k.id, "name": k.name, "role": k.role, "tags": dict(k.tags)} for k in keys]))
+        return
+    for key in keys:
+        click.echo(f"{key.id}  {key.role:<8} {key.name}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="app", show_default=True)
+@click.option("--tag", "tags", multiple=True, metavar="KEY:VALUE", help="Carried into the ledger; may be given several times.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def create(name: str, role: Role, tags: tuple[str, ...], as_json: bool) -> None:
+    """Make a key called NAME and print its token, which can't be shown again."""
+    pairs = dict(tag.split(":", 1) if ":" in tag else (tag, "") for tag in tags)
+    if not all(pairs.values()):
+        raise click.BadParameter("write each tag as KEY:VALUE", param_hint="--tag")
+    try:
+        key, token = Keys(open_database(read_settings())).create(name, role, pairs)
+    except KeyNameTaken as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps({"id": key.id, "name": key.name, "role": key.role, "key": token}) if as_json else token)
+
+
+@command.command()
+@click.argument("name_or_id")
+def revoke(name_or_id: str) -> None:
+    """Make a key useless, at once or, in other processes, within five seconds."""
+    if not Keys(open_database(read_settings())).revoke(name_or_id):
+        raise click.ClickException(f"no key in use has the name or id {name_or_id!r}; `vision-gateway keys list` shows them")

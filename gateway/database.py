@@ -1,0 +1,49 @@
+"""Opening the database at start: the newest schema, once, however many processes start together."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+
+from cost.database import open_database
+
+_ADVISORY_LOCK = 7_306_412_258
+"""PostgreSQL's lock for migrations; any number that nobody else uses."""
+
+
+def prepare_database(url: str) -> sa.Engine:
+    """Open the database and bring its schema up to date.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError: it can't be opened or written.
+    """
+    engine = open_database(url)
+    with _alone(engine), engine.begin() as connection:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
+    return engine
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Let one process migrate at a time."""
+    if engine.dialect.name == "sqlite":
+        if not engine.url.database:
+            yield
+            return
+        with Path(f"{engine.url.database}.migrate.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+        try:
+            yield
+        finally:
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": _ADVISORY_LOCK})

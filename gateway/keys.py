@@ -1,0 +1,133 @@
+"""API keys: `vg_ID_SECRET`. The secret is shown once and kept as its SHA-256; it is 256 random bits, so a slow hash would add nothing."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import sqlalchemy as sa
+
+from gateway.schema import keys as key_table
+
+Role = Literal["app", "finance", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+_KNOWN_FOR_S = 5.0
+"""Seconds a process trusts what it read: a key revoked by another process works this much longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Who calls.
+
+    Attributes:
+        id: public; names the client in logs and in the ledger.
+        role: `app` calls the API, `finance` reads and sets money, `admin` may do everything.
+        tags: carried into the ledger with every request of this key.
+    """
+
+    id: str
+    name: str
+    role: Role
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+class KeyNameTaken(ValueError):
+    """A key of this name is in use."""
+
+
+class Keys:
+    """The keys of one database, remembered for a few seconds so that a request asks the database rarely."""
+
+    def __init__(self, engine: sa.Engine, bootstrap: str | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Use the keys in this database, and `bootstrap` beside them: an admin key that is never stored."""
+        self._engine = engine
+        self._bootstrap_sha256 = _sha256(bootstrap) if bootstrap else None
+        self._monotonic = monotonic
+        self._known: dict[str, tuple[float, tuple[Key, str] | None]] = {}
+        self._lock = threading.Lock()
+
+    def create(self, name: str, role: Role, tags: Mapping[str, str] | None = None) -> tuple[Key, str]:
+        """A new key and its token, which can never be shown again.
+
+        Raises:
+            KeyNameTaken: a key of this name is in use.
+        """
+        key = Key(secrets.token_hex(6), name, role, dict(tags or {}), datetime.now(UTC))
+        token = f"vg_{key.id}_{secrets.token_urlsafe(32)}"
+        row = {"id": key.id, "name": name, "role": role, "secret_sha256": _sha256(token), "tags": key.tags, "created_at": key.created_at}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(key_table.insert().values(row))
+        except sa.exc.IntegrityError as error:
+            raise KeyNameTaken(f"A key named {name!r} is in use. Revoke it first, or choose another name.") from error
+        return key, token
+
+    def find(self, token: str) -> Key | None:
+        """Whose token this is; None for every kind of wrong token. Compared in constant time."""
+        digest = _sha256(token)
+        if self._bootstrap_sha256 and hmac.compare_digest(digest, self._bootstrap_sha256):
+            return Key("bootstrap", "bootstrap", "admin")
+        scheme, _, rest = token.partition("_")
+        key_id = rest.partition("_")[0]
+        stored = self._stored(key_id) if scheme == "vg" and key_id else None
+        if stored is None or not hmac.compare_digest(digest, stored[1]):
+            return None
+        return stored[0]
+
+    def all(self) -> list[Key]:
+        """Every key in use, oldest first."""
+        query = key_table.select().where(key_table.c.revoked_at.is_(None)).order_by(key_table.c.created_at)
+        with self._engine.connect() as connection:
+            return [_key(row) for row in connection.execute(query)]
+
+    def revoke(self, name_or_id: str) -> bool:
+        """Make a key useless, at once here and within five seconds in other processes. False if there is none."""
+        named = sa.or_(key_table.c.id == name_or_id, key_table.c.name == name_or_id)
+        update = key_table.update().where(named, key_table.c.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
+        with self._engine.begin() as connection:
+            revoked = connection.execute(update).rowcount
+        with self._lock:
+            self._known.clear()
+        return revoked > 0
+
+    def _stored(self, key_id: str) -> tuple[Key, str] | None:
+        known = self._known.get(key_id)
+        if known and known[0] > self._monotonic():
+            return known[1]
+        query = key_table.select().where(key_table.c.id == key_id, key_table.c.revoked_at.is_(None))
+        try:
+            with self._engine.connect() as connection:
+                row = connection.execute(query).one_or_none()
+        except sa.exc.SQLAlchemyError:
+            if known:  # the database is away: those who were let in a moment ago stay in
+                return known[1]
+            raise
+        stored = (_key(row), row.secret_sha256) if row else None
+        if stored:  # what does not exist is not remembered: guesses must not fill the memory
+            with self._lock:
+                self._known[key_id] = (self._monotonic() + _KNOWN_FOR_S, stored)
+        return stored
+
+
+def ensure_admin_key(keys: Keys, bootstrap: str | None) -> str | None:
+    """The token of a new admin key at the first start of a database; None later, or where the operator brought a key."""
+    if bootstrap or keys.all():
+        return None
+    try:
+        return keys.create("admin", "admin")[1]
+    except KeyNameTaken:  # another process started in the same moment, and prints it
+        return None
+
+
+def _key(row: sa.Row[tuple[object, ...]]) -> Key:
+    return Key(row.id, row.name, row.role, row.tags, row.created_at)
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""What became of one picture: the dispatcher's answer, in our own words."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cost.money import FREE, Money
+from gateway.wire.options import Options
+from providers.contract import Detection, Feature
+from providers.images import Image
+
+Decision = Literal["first", "next", "escalation", "skipped"]
+CacheUse = Literal["miss", "hit", "joined", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One provider, what it would cost and take, and what was decided about it and why."""
+
+    provider: str
+    price: Money | None
+    latency_ms_p95: float | None
+    decision: Decision
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider call: how it ended, what it cost, how long it took."""
+
+    provider: str
+    features: tuple[Feature, ...]
+    outcome: str
+    cost: Money
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Detections, who found them, and at what cost.
+
+    Attributes:
+        provider, model: whose answer it is; None for a dry run.
+        cost: over all attempts.
+        degraded: money or time was out, and the in-house model answered instead of what the policy would have chosen.
+    """
+
+    id: str
+    image: Image
+    options: Options
+    detections: tuple[Detection, ...] = ()
+    provider: str | None = None
+    model: str | None = None
+    cost: Money = FREE
+    cache: CacheUse = "off"
+    degraded: bool = False
+    simulated: bool = False
+    latency_ms: float = 0.0
+    attempts: tuple[Attempt, ...] = ()
+    considered: tuple[Considered, ...] = field(default=())

@@ -1,0 +1,20 @@
+"""The gateway's own table: keys. Money's tables are `cost`'s."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+keys = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, sa.CheckConstraint("role IN ('app', 'finance', 'admin')", name="api_key_role"), nullable=False),
+    sa.Column("secret_sha256", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+)
+sa.Index(
+    "api_key_name_in_use", keys.c.name, unique=True, sqlite_where=keys.c.revoked_at.is_(None), postgresql_where=keys.c.revoked_at.is_(None)
+)

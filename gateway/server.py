@@ -1,0 +1,58 @@
+"""Serving the gateway with gunicorn: one process or several, many threads each, everything that holds a connection made after fork."""
+
+import os
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from gateway.app import create_app
+from gateway.logs import log_as_json
+from gateway.settings import Settings
+
+_GRACE_S = 30
+"""Seconds that running requests have after SIGTERM."""
+
+
+class GatewayServer(BaseApplication):  # type: ignore[misc]
+    """Gunicorn, configured from our settings alone: no configuration file and no GUNICORN_CMD_ARGS."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Gunicorn's hook: the whole configuration."""
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bind": f"{settings.bind}:{settings.port}",
+            "workers": settings.workers,
+            "threads": settings.threads,
+            "worker_class": "gthread",
+            "worker_connections": max(1000, settings.threads),
+            "graceful_timeout": _GRACE_S,
+            "timeout": 120,
+            "keepalive": 5,
+            "preload_app": False,
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: PTH112, S108 -- a heartbeat file, not data
+            "worker_exit": _close_parts,
+            "loglevel": "warning",
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Gunicorn's hook: the application, made in the worker."""
+        log_as_json()
+        self.app = create_app(self._settings)
+        return self.app
+
+
+def _close_parts(_arbiter: Arbiter, worker: Worker) -> None:
+    app = getattr(worker.app, "app", None)
+    if app is not None:
+        app.extensions["gateway"].close()

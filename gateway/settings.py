@@ -1,0 +1,121 @@
+"""Every setting, its unit and its default: one frozen object, read once from the environment."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from cost.money import Money
+from providers import registry
+from providers.images import KNOWN_FORMATS, ImageLimits
+
+
+class BadSettings(ValueError):
+    """The environment is wrong: every problem at once, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _providers(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    known = registry.names()
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no provider {name!r}; choose of {', '.join(known)}")
+    if not names or len(set(names)) != len(names):
+        raise ValueError("name at least one provider, and each once")
+    return names
+
+
+def _formats(text: str) -> frozenset[str]:
+    formats = frozenset(_names(text.lower()))
+    if not formats or not formats <= KNOWN_FORMATS:
+        raise ValueError(f"choose of {', '.join(sorted(KNOWN_FORMATS))}")
+    return formats
+
+
+def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not minimum <= number <= maximum:
+            raise ValueError(f"{number} is not between {minimum} and {maximum}")
+        return number
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    switches = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+    if text.lower() not in switches:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return switches[text.lower()]
+
+
+def _existing_file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError(f"there is no file {text}")
+    return Path(text)
+
+
+def _setting(env: str, parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"env": env, "parse": parse, "meaning": meaning}, repr=not secret)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may set. Names that begin with a provider's own prefix (`GATEWAY_LOCAL_…`) are read by that provider."""
+
+    port: int = _setting("PORT", _whole(0, 65535), 8000, "where `web` listens")
+    bind: str = _setting("GATEWAY_BIND", str, "127.0.0.1", "the address `web` listens on")
+    providers: tuple[str, ...] = _setting("GATEWAY_PROVIDERS", _providers, ("local",), "enabled providers, a comma list")
+    admin_key: str | None = _setting("GATEWAY_ADMIN_KEY", str, None, "the bootstrap admin key", secret=True)
+    database_url: str = _setting("GATEWAY_DATABASE_URL", str, "sqlite:///var/gateway.db", "keys, ledger", secret=True)
+    redis_url: str | None = _setting("GATEWAY_REDIS_URL", str, None, "cache; unset: an embedded Valkey", secret=True)
+    cache_ttl_s: int = _setting("GATEWAY_CACHE_TTL_S", _whole(0, 366 * 86400), 86400, "seconds an answer is kept; 0: no cache")
+    prices: Path | None = _setting("GATEWAY_PRICES", _existing_file, None, "a price-sheet file instead of the built-in ones")
+    default_deadline_ms: int = _setting("GATEWAY_DEFAULT_DEADLINE_MS", _whole(1, 600_000), 10_000, "where a request names none")
+    default_max_cost_usd: Money | None = _setting("GATEWAY_DEFAULT_MAX_COST_USD", Money.usd, None, "where a request names none")
+    image_formats: frozenset[str] = _setting("GATEWAY_IMAGE_FORMATS", _formats, ImageLimits().formats, "of jpeg, png, webp, gif, bmp, tiff")
+    image_bytes_max: int = _setting("GATEWAY_IMAGE_BYTES_MAX", _whole(1, 1 << 30), ImageLimits().content_bytes_max, "bytes of one picture")
+    image_pixels_max: int = _setting("GATEWAY_IMAGE_PIXELS_MAX", _whole(1, 10**9), ImageLimits().pixels_max, "pixels of one picture")
+    image_side_max: int = _setting("GATEWAY_IMAGE_SIDE_MAX", _whole(1, 65535), ImageLimits().side_max, "pixels of a picture's longer side")
+    workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
+    threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
+    simulated: bool = _setting("GATEWAY_SIMULATED", _switch, False, "true where the clouds are stand-ins: every answer says so")
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """What a picture may be."""
+        return ImageLimits(self.image_bytes_max, self.image_pixels_max, self.image_side_max, self.image_formats)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the environment.
+
+        Raises:
+            BadSettings: with every unknown name and every value that can't be read.
+        """
+        by_env = {setting.metadata["env"]: setting for setting in fields(cls)}
+        provider_prefixes = tuple(f"GATEWAY_{name.upper()}_" for name in registry.names())
+        problems = [
+            f"{name}: no such setting"
+            for name in sorted(environ)
+            if name.startswith("GATEWAY_") and name not in by_env and not name.startswith(provider_prefixes)
+        ]
+        values: dict[str, Any] = {}
+        for env, setting in by_env.items():
+            if environ.get(env, "") == "":
+                continue
+            try:
+                values[setting.name] = setting.metadata["parse"](environ[env])
+            except ValueError as error:
+                problems.append(f"{env}: {error}")
+        if problems:
+            raise BadSettings(problems)
+        return cls(**values)

@@ -1,0 +1,156 @@
+"""Writing an outcome as JSON: these schemas make the answer and the OpenAPI description."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.outcome import CacheUse, Decision, Outcome
+from gateway.wire.options import Strategy
+from providers.contract import Detection, Feature
+
+Usd = Annotated[str, Field(description="US dollars, exact.", pattern=r"^-?[0-9]+(\.[0-9]{1,9})?$", examples=["0.001"])]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ImageOut(_Schema):
+    """The picture as it was understood."""
+
+    digest: Annotated[str, Field(description="SHA-256 of the bytes.", pattern="^[0-9a-f]{64}$")]
+    width: Annotated[int, Field(ge=1, description="Pixels, of the upright picture.")]
+    height: Annotated[int, Field(ge=1, description="Pixels, of the upright picture.")]
+    format: str
+
+
+class BoxOut(_Schema):
+    """Corners as fractions of the upright picture, origin top left."""
+
+    x_min: Fraction
+    y_min: Fraction
+    x_max: Fraction
+    y_max: Fraction
+
+
+class DetectionOut(_Schema):
+    """One thing found."""
+
+    feature: Feature
+    label: Annotated[str, Field(description="The canonical name, COCO's where one exists.")]
+    confidence: Annotated[float, Field(ge=0, le=1, description="The provider's own; not comparable across providers.")]
+    box: BoxOut | None = None
+    provider: str
+    provider_label: Annotated[str, Field(description="The provider's own name or names.")]
+    text: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class AttemptOut(_Schema):
+    """One provider call."""
+
+    provider: str
+    features: list[Feature]
+    outcome: Annotated[str, Field(description="answered, escalated, or how it failed.")]
+    cost_usd: Usd
+    latency_ms: float
+
+
+class ConsideredOut(_Schema):
+    """One provider, and why it was or was not asked."""
+
+    provider: str
+    price_usd: Usd | None = None
+    latency_ms_p95: float | None = None
+    decision: Decision
+    reason: str
+
+
+class RoutingOut(_Schema):
+    """How the route was chosen."""
+
+    strategy: Strategy
+    considered: list[ConsideredOut]
+
+
+class DetectionsOut(_Schema):
+    """The answer to one picture."""
+
+    id: str
+    request_id: str
+    image: ImageOut
+    detections: list[DetectionOut]
+    provider: str | None = None
+    model: str | None = None
+    cost_usd: Usd
+    cache: CacheUse
+    degraded: bool
+    simulated: bool
+    dry_run: bool
+    latency_ms: float
+    attempts: list[AttemptOut]
+    routing: RoutingOut
+
+
+def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
+    """The answer a client reads: filtered by its options, the surest detections first."""
+    options = outcome.options
+    image = outcome.image
+    return DetectionsOut(
+        id=outcome.id,
+        request_id=request_id,
+        image=ImageOut(digest=image.digest, width=image.width, height=image.height, format=image.format),
+        detections=[_detection(found) for found in _kept(outcome)],
+        provider=outcome.provider,
+        model=outcome.model,
+        cost_usd=str(outcome.cost),
+        cache=outcome.cache,
+        degraded=outcome.degraded,
+        simulated=outcome.simulated,
+        dry_run=options.dry_run,
+        latency_ms=round(outcome.latency_ms, 1),
+        attempts=[
+            AttemptOut(
+                provider=attempt.provider,
+                features=list(attempt.features),
+                outcome=attempt.outcome,
+                cost_usd=str(attempt.cost),
+                latency_ms=round(attempt.latency_ms, 1),
+            )
+            for attempt in outcome.attempts
+        ],
+        routing=RoutingOut(
+            strategy=options.strategy,
+            considered=[
+                ConsideredOut(
+                    provider=one.provider,
+                    price_usd=None if one.price is None else str(one.price),
+                    latency_ms_p95=one.latency_ms_p95,
+                    decision=one.decision,
+                    reason=one.reason,
+                )
+                for one in outcome.considered
+            ],
+        ),
+    )
+
+
+def _kept(outcome: Outcome) -> list[Detection]:
+    options = outcome.options
+    wanted = [d for d in outcome.detections if d.confidence >= options.min_confidence and d.feature in options.features]
+    return sorted(wanted, key=lambda found: -found.confidence)[: options.max_results]
+
+
+def _detection(found: Detection) -> DetectionOut:
+    box = found.box
+    return DetectionOut(
+        feature=found.feature,
+        label=found.label,
+        confidence=round(found.confidence, 4),
+        box=None if box is None else BoxOut(x_min=box.x_min, y_min=box.y_min, x_max=box.x_max, y_max=box.y_max),
+        provider=found.provider,
+        provider_label=found.provider_label,
+        text=found.text,
+        attributes=None if found.attributes is None else dict(found.attributes),
+    )

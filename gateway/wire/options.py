@@ -1,0 +1,104 @@
+"""The options of a detection request: the same names in the query string, in form fields and in JSON."""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from cost.money import Money
+from gateway.errors import InvalidParameter
+from providers.contract import FEATURES, Feature
+
+Strategy = Literal["auto", "cheapest", "fastest", "best"]
+TAGS_MAX = 20
+_TAG_CHARS_MAX = 128
+_NANOS_MAX = 10**18
+
+
+def _comma_list(value: Any) -> Any:
+    """`a,b` is what a query string can say; JSON may also say `["a", "b"]`."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _at_least_one(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one, or leave the parameter out")
+    return tuple(dict.fromkeys(names))
+
+
+def _tags(value: Any) -> Any:
+    """`key:value,…` as a mapping."""
+    if isinstance(value, str):
+        pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+        value = {name.strip(): text.strip() for name, _, text in pairs}
+    if not isinstance(value, dict):
+        raise ValueError("write tags as key:value,key:value")  # noqa: TRY004 -- pydantic turns ValueError into its own
+    if len(value) > TAGS_MAX:
+        raise ValueError(f"at most {TAGS_MAX} tags")
+    for name, text in value.items():
+        if not name or not text or not isinstance(text, str) or max(len(name), len(text)) > _TAG_CHARS_MAX:
+            raise ValueError(f"write tags as key:value, each of 1 to {_TAG_CHARS_MAX} characters")
+        if not (name.isprintable() and text.isprintable()):
+            raise ValueError("tags are printable characters")
+    return value
+
+
+def _money(value: Any) -> Any:
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        value = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if not isinstance(value, str):
+        raise ValueError('write dollars as a decimal string such as "0.0015"')  # noqa: TRY004
+    money = Money.usd(value)
+    if not 0 <= money.nanos <= _NANOS_MAX:
+        raise ValueError("must be between 0 and a thousand million dollars")
+    return money
+
+
+_MONEY_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$", "examples": ["0.0015"]}
+
+
+def _list_of(names: tuple[str, ...] | None) -> dict[str, Any]:
+    alternatives = "|".join(names) if names else "[a-z_]+"
+    return {"type": "string", "pattern": f"^({alternatives})(,({alternatives}))*$"}
+
+
+class Options(BaseModel):
+    """What a client asks for besides the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    features: Annotated[
+        tuple[Feature, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(FEATURES))
+    ] = Field(("objects",), description="Comma list of objects, labels, faces, text, moderation.")
+    max_cost_usd: Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)] | None = Field(
+        None, description="A hard ceiling over all attempts of this request, in US dollars."
+    )
+    deadline_ms: int | None = Field(None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds.")
+    strategy: Strategy = Field("auto", description="What to prefer among the providers that fit.")
+    providers: (
+        Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(None))] | None
+    ) = Field(None, description="Comma list: only these providers.")
+    min_confidence: float = Field(0.5, ge=0, le=1, allow_inf_nan=False, description="Leave out what is less sure.")
+    max_results: int = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
+    cache: Literal["use", "refresh", "off"] = Field("use", description="Whether a kept answer may serve.")
+    tags: Annotated[
+        dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^:,]+(,[^:,]+:[^:,]+)*$"})
+    ] = Field(default_factory=dict, description="key:value,… carried into the ledger.")
+    hedge: bool = Field(default=False, description="Also ask another paid provider when the first is late; both are billed.")
+    dry_run: bool = Field(default=False, description="The quote and the route; no call, no charge.")
+
+    @classmethod
+    def read(cls, given: dict[str, Any]) -> "Options":
+        """Check what was given.
+
+        Raises:
+            InvalidParameter: for the first parameter that is unknown or wrong.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = str(first["loc"][0]) if first["loc"] else "body"
+            if first["type"] == "extra_forbidden":
+                raise InvalidParameter(name, f"There is no parameter {name!r}. There are: image, {', '.join(cls.model_fields)}.") from None
+            raise InvalidParameter(name, f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None

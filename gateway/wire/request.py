@@ -1,0 +1,165 @@
+"""Reading a detection request in its three forms: raw bytes, multipart and JSON."""
+
+import base64
+import binascii
+import io
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import IO, Any
+
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.wrappers import Request
+
+from gateway.errors import GatewayError, ImageTooLarge, InvalidImage, InvalidParameter, UnsupportedMediaType
+from gateway.wire.options import Options
+from providers import images
+
+_CHUNK_BYTES = 1 << 16
+_OPTIONS_BYTES_MAX = 1 << 20
+"""What options, part headers and boundaries may take beside the picture."""
+
+_DRAINED_BYTES_MAX = 64 << 20
+"""A refused body is read to its end up to here, so that the client reads our answer instead of a broken connection."""
+
+_DEPTH_MAX = 8
+_HOW = "Send the picture as the body with Content-Type: image/jpeg, as the multipart field `image`, or as JSON."
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRequest:
+    """A picture's bytes and what is asked of them."""
+
+    content: bytes
+    options: Options
+
+
+def read_detection_request(request: Request, limits: images.ImageLimits) -> DetectionRequest:
+    """The picture's bytes and the options. The picture is not looked at yet.
+
+    Raises:
+        GatewayError: what was sent is too large, of no known form, or has a wrong parameter.
+    """
+    mimetype = request.mimetype
+    query = _once(request.args)
+    if mimetype.startswith("image/") or mimetype == "application/octet-stream":
+        return DetectionRequest(_body(request, limits.content_bytes_max), Options.read(query))
+    if mimetype == "multipart/form-data":
+        return _read_multipart(request, query, limits.content_bytes_max)
+    if mimetype == "application/json":
+        return _read_json(request, query, limits.content_bytes_max)
+    _drain(request.stream)
+    sent = repr(mimetype) if mimetype else "none"
+    raise UnsupportedMediaType(f"The Content-Type is {sent}. {_HOW}")
+
+
+def image_error(error: images.ImageError) -> GatewayError:
+    """The problem that a client is told for a picture that can't be used."""
+    if isinstance(error, images.ImageTooLarge):
+        return ImageTooLarge(str(error))
+    if isinstance(error, images.UnsupportedFormat):
+        return UnsupportedMediaType(str(error))
+    return InvalidImage(str(error))
+
+
+def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
+    body = _body(request, image_bytes_max + _OPTIONS_BYTES_MAX)
+    parser = FormDataParser(max_form_memory_size=_OPTIONS_BYTES_MAX, max_form_parts=64)
+    try:
+        _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
+    except RequestEntityTooLarge:
+        raise InvalidParameter("body", "The form has more than 64 parts, or fields of more than 1 MiB.") from None
+    except ValueError as error:
+        raise InvalidParameter("body", f"The multipart body can't be read ({error}).") from None
+    pictures = files.getlist("image")
+    if len(pictures) != 1 or len(files) != 1:
+        raise InvalidParameter("image", "Send exactly one file, as the multipart field `image`.")
+    content = pictures[0].stream.read()
+    return DetectionRequest(content, Options.read(_merged(query, _once(form))))
+
+
+def _read_json(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
+    document = parse_json(_body(request, image_bytes_max * 4 // 3 + _OPTIONS_BYTES_MAX))
+    if not isinstance(document, dict):
+        raise InvalidParameter("body", "The JSON body must be an object with the key `image`.")
+    image = document.pop("image", None)
+    options = Options.read(_merged(query, document))
+    if not isinstance(image, dict) or len(image) != 1:
+        raise InvalidParameter("image", 'Write the image as {"base64": "…"} or {"uri": "https://…"}.')
+    if "uri" in image:
+        raise InvalidParameter("image.uri", "Image URIs are turned off here. Send the picture itself.")
+    if not isinstance(image.get("base64"), str):
+        raise InvalidParameter("image", 'Write the image as {"base64": "…"}.')
+    try:
+        without_line_breaks = "".join(image["base64"].split())
+        return DetectionRequest(base64.b64decode(without_line_breaks, validate=True), options)
+    except (binascii.Error, ValueError):
+        raise InvalidParameter("image.base64", "This is not base64 (RFC 4648, section 4, with padding).") from None
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON, strictly: numbers exact, no duplicate keys, no NaN, at most eight levels deep.
+
+    Raises:
+        InvalidParameter: names `body`.
+    """
+
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return dict(pairs)
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        document = json.loads(body, parse_float=Decimal, parse_constant=no_constant, object_pairs_hook=no_duplicates)
+        _check_depth(document, _DEPTH_MAX)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise InvalidParameter("body", f"The body is not valid JSON ({str(error) or 'nested too deep'}).") from None
+    return document
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if levels < 0:
+        raise ValueError("nested too deep")
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _check_depth(child, levels - 1)
+
+
+def _once(given: MultiDict[str, str]) -> dict[str, Any]:
+    for name, values in given.lists():
+        if len(values) > 1:
+            raise InvalidParameter(name, f"{name} is given {len(values)} times. Give it once; write several values with commas.")
+    return given.to_dict()
+
+
+def _merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    for name in query.keys() & body.keys():
+        raise InvalidParameter(name, f"{name} is given in the query string and in the body. Give it once.")
+    return query | body
+
+
+def _body(request: Request, bytes_max: int) -> bytes:
+    """The whole body. A chunked one has no length to believe: it is read until it ends or is too long, and never cut."""
+    too_large = ImageTooLarge(f"The body is larger than the {bytes_max} bytes that are taken.")
+    if (request.content_length or 0) > bytes_max:
+        _drain(request.stream)
+        raise too_large
+    parts, length = [], 0
+    while part := request.stream.read(_CHUNK_BYTES):
+        parts.append(part)
+        length += len(part)
+        if length > bytes_max:
+            _drain(request.stream)
+            raise too_large
+    return b"".join(parts)
+
+
+def _drain(stream: IO[bytes]) -> None:
+    drained = 0
+    while drained < _DRAINED_BYTES_MAX and (part := stream.read(_CHUNK_BYTES)):
+        drained += len(part)

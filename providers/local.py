@@ -1,0 +1,207 @@
+"""The in-house model: in this process, or in a model server that speaks the Open Inference Protocol.
+
+Settings: `GATEWAY_LOCAL_MODEL_URL` (unset: in this process; `unix:PATH`, `http://…`, `https://…`) and `GATEWAY_LOCAL_MODEL_USD_PER_HOUR`.
+It answers `objects` only: COCO's 80 things. `labels` of a cloud name thousands of things and scenes, and silence about those would lie.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from decimal import Decimal, InvalidOperation
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from local_model import builtin
+from local_model.batching import Batcher, Expired, Overloaded
+from providers.contract import Answer, BadEnvironment, BoundingBox, Call, Detection, Feature, Health, Usage
+from providers.errors import ImageRefused, ProviderError, ProviderFailed, ProviderMisconfigured, ProviderOverloaded, ProviderTimeout
+from providers.images import Image, ImageError, Pixels
+from providers.open_inference import OpenInference
+
+URL = "GATEWAY_LOCAL_MODEL_URL"
+USD_PER_HOUR = "GATEWAY_LOCAL_MODEL_USD_PER_HOUR"
+
+
+class Seen(Protocol):
+    """What a model answers about one picture, best first: (K, 4) fractions, (K,) in [0, 1], K names, and who it was."""
+
+    @property
+    def boxes(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def confidences(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def model(self) -> str: ...  # noqa: D102
+
+
+class Model(Protocol):
+    """Where pixels go: `InProcess` or `open_inference.OpenInference`."""
+
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    def warm(self) -> None: ...  # noqa: D102
+    def predict(self, pixels: Pixels, deadline: float) -> Seen: ...  # noqa: D102
+    def health(self) -> Health: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Local:
+    """The provider `local`.
+
+    Attributes:
+        usd_per_hour: what the machine costs; 0 when nothing was told.
+    """
+
+    name = "local"
+    features: frozenset[Feature] = frozenset({"objects"})
+
+    def __init__(self, model: Model, usd_per_hour: Decimal = Decimal(0)) -> None:
+        self.usd_per_hour = usd_per_hour
+        self._model = model
+
+    @property
+    def model(self) -> str:
+        """`nanodet-g-416 …`: the detector's name and the first digits of its weights' SHA-256."""
+        return self._model.model
+
+    def warm(self) -> None:
+        """Start loading, so that the first request need not wait for it. Returns at once."""
+        self._model.warm()
+
+    def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
+        """One call, one picture."""
+        return (Call(features, (Usage("picture", 1),)),)
+
+    def refusal(self, image: Image, features: frozenset[Feature]) -> str | None:  # noqa: ARG002 -- the contract's
+        """None: every picture that can be decoded can be looked at."""
+        return None
+
+    def detect(self, image: Image, call: Call, timeout_s: float) -> Answer:  # noqa: ARG002 -- there is one call only
+        """Boxes with a confidence above 0.05, best first, as `providers.contract` says."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            return parse(self._model.predict(image.pixels, deadline))
+        except ImageError as error:
+            raise ImageRefused(str(error)) from error
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise ProviderFailed(f"The in-house model failed: {error}") from error
+
+    def health(self) -> Health:
+        """Whether it could answer now."""
+        return self._model.health()
+
+    def close(self) -> None:
+        """Stop the model's threads or give back the connections."""
+        self._model.close()
+
+
+def parse(seen: Seen) -> Answer:
+    """What the model answered, in the gateway's words."""
+    detections = tuple(
+        Detection("objects", label, min(max(confidence, 0.0), 1.0), BoundingBox.clamped(*box), Local.name, label)
+        for box, confidence, label in zip(seen.boxes.tolist(), seen.confidences.tolist(), seen.labels, strict=True)
+    )
+    return Answer(detections, seen.model)
+
+
+class InProcess:
+    """The model in this process. torch is imported, in a thread of its own, when it is first needed."""
+
+    model = builtin.MODEL
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loading: Future[Batcher] | None = None
+
+    def warm(self) -> None:
+        """Start loading, once."""
+        self._loaded()
+
+    def predict(self, pixels: Pixels, deadline: float) -> Seen:
+        """Join the next batch."""
+        try:
+            batcher = self._loaded().result(max(deadline - time.monotonic(), 0))
+        except (TimeoutError, CancelledError) as error:
+            raise ProviderOverloaded("The in-house model is still loading.") from error
+        except Exception as error:
+            raise ProviderMisconfigured(f"The in-house model can't be loaded: {error}") from error
+        try:
+            seen: Seen = batcher.predict(pixels, deadline)
+        except Overloaded as error:
+            raise ProviderOverloaded(str(error)) from error
+        except Expired as error:
+            raise ProviderTimeout(str(error)) from error
+        return seen
+
+    def health(self) -> Health:
+        """Ready, unless loading was tried and failed."""
+        loading = self._loading
+        if loading is not None and loading.done() and (error := loading.exception()) is not None:
+            return Health(ready=False, detail=f"It can't be loaded: {error}")
+        return Health(ready=True, detail="in this process")
+
+    def close(self) -> None:
+        """Answer what waits, and stop."""
+        with self._lock:
+            loading, self._loading = self._loading, None
+        if loading is not None and not loading.cancel() and loading.exception() is None:
+            loading.result().close()
+
+    def _loaded(self) -> Future[Batcher]:
+        with self._lock:
+            if self._loading is None:
+                self._loading = Future()
+                threading.Thread(target=_load, args=(self._loading,), name="load-model", daemon=True).start()
+            return self._loading
+
+
+def _load(loading: Future[Batcher]) -> None:
+    if not loading.set_running_or_notify_cancel():
+        return
+    try:
+        from local_model.predictor import Predictor  # noqa: PLC0415 -- torch is imported here, and in no process that does not need it
+
+        predictor = Predictor.load()
+        predictor.warm()
+        loading.set_result(Batcher(predictor))
+    except Exception as error:  # noqa: BLE001 -- told to everyone who waits for it
+        loading.set_exception(error)
+
+
+def build(environ: Mapping[str, str]) -> Local:
+    """The provider as the environment describes it. Nothing is loaded and nobody is asked yet.
+
+    Raises:
+        BadEnvironment: each variable that is wrong.
+    """
+    problems = []
+    usd_per_hour = Decimal(0)
+    try:
+        usd_per_hour = _usd(environ.get(USD_PER_HOUR, "0"))
+    except ValueError as error:
+        problems.append(f"{USD_PER_HOUR}: {error}")
+    model: Model | None = None
+    try:
+        url = environ.get(URL, "").strip()
+        model = OpenInference(url, default_model=builtin.NAME) if url else InProcess()
+    except ValueError as error:
+        problems.append(f"{URL}: {error}")
+    if problems or model is None:
+        raise BadEnvironment(*problems)
+    return Local(model, usd_per_hour)
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount of dollars such as 0.526.") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{text!r} is not an amount of dollars such as 0.526.")
+    return amount

@@ -1,0 +1,65 @@
+import pytest
+
+from gateway.api.resource import OPEN
+from tests.gateway.conftest import ADMIN
+
+OPEN_ADDRESSES = {"/", "/healthz", "/readyz", "/openapi.json"}
+
+
+def resources(app):
+    for rule in app.url_map.iter_rules():
+        view = getattr(app.view_functions[rule.endpoint], "view_class", None)
+        if view is not None:
+            yield rule, view
+
+
+def test_only_the_open_addresses_answer_without_a_key(app, stranger):
+    for rule, view in resources(app):
+        assert (view.roles == OPEN) == (rule.rule in OPEN_ADDRESSES), rule.rule
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            response = stranger.open(rule.rule.replace("<name>", "x"), method=method)
+            if rule.rule in OPEN_ADDRESSES:
+                assert response.status_code < 400, rule.rule
+            else:
+                assert (response.status_code, response.json["code"]) == (401, "unauthenticated"), rule.rule
+                assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_every_route_is_a_resource_with_roles_or_the_documentation(app):
+    for rule in app.url_map.iter_rules():
+        view = getattr(app.view_functions[rule.endpoint], "view_class", None)
+        assert rule.endpoint.startswith("swagger_ui.") or isinstance(view.roles, frozenset), rule.rule
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic dTpw", f"bearer{ADMIN}", f"Bearer {ADMIN}x", f"Bearer {ADMIN.upper()}", f"Token {ADMIN}", "Bearer vg_0_0"],
+)
+def test_every_kind_of_wrong_key_gets_the_same_answer(stranger, header):
+    response = stranger.get("/v1/providers", headers={"Authorization": header})
+    assert (response.status_code, response.json["detail"]) == (401, "Send a valid key: Authorization: Bearer vg_…")
+
+
+def test_a_key_in_the_address_is_no_key(stranger):
+    assert stranger.get(f"/v1/providers?key={ADMIN}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("role", "method", "address", "status"),
+    [
+        ("app", "GET", "/v1/providers", 200),
+        ("finance", "GET", "/v1/providers", 200),
+        ("finance", "POST", "/v1/detections", 403),
+        ("app", "GET", "/v1/keys", 403),
+        ("finance", "DELETE", "/v1/keys/x", 403),
+        ("admin", "GET", "/v1/keys", 200),
+    ],
+)
+def test_a_role_may_do_its_own_and_no_more(app, stranger, role, method, address, status):
+    keys = app.extensions["gateway"].keys
+    keys.revoke("tester")
+    _, token = keys.create("tester", role)
+    response = stranger.open(address, method=method, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == status
+    if status == 403:
+        assert response.json["code"] == "forbidden"

@@ -1,0 +1,51 @@
+import re
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
+
+from gateway.app import create_app
+from gateway.settings import Settings
+from tests.gateway.conftest import ADMIN
+
+
+def test_every_described_method_is_in_the_document_and_nothing_dangles(client):
+    document = client.get("/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    assert {"/v1/detections", "/v1/providers", "/v1/keys", "/v1/keys/{name}", "/healthz", "/readyz"} <= set(document["paths"])
+    post = document["paths"]["/v1/detections"]["post"]
+    assert {"200", "400", "401", "403", "413", "415", "422", "503", "504"} <= set(post["responses"])
+    assert {"image/jpeg", "multipart/form-data", "application/json"} <= set(post["requestBody"]["content"])
+    assert post["security"] == [{"key": []}]
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
+    assert references <= set(document["components"]["schemas"])
+
+
+def test_the_documentation_needs_no_network(stranger):
+    page = stranger.get("/docs/").text
+    assert "swagger" in page.lower()
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert not address.startswith(("http:", "https:", "//")), address
+        assert stranger.get(f"/docs/{address.removeprefix('./')}").status_code == 200
+
+
+def test_whatever_is_sent_gets_an_answer_that_the_document_describes(tmp_path_factory):
+    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/gateway.db", "GATEWAY_ADMIN_KEY": ADMIN}
+    app = create_app(Settings.from_env(environ), environ)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    for operation in schema.get_all_operations():
+        fuzz = operation.ok().as_strategy()
+
+        @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @__import__("hypothesis").given(case=fuzz)
+        def send(case):
+            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {ADMIN}"}
+            response = case.call()
+            documented_503 = response.status_code == 503 and "no_provider_available" in response.text
+            if not documented_503:
+                case.validate_response(response, checks=[not_a_server_error])
+            case.validate_response(response, checks=[status_code_conformance, response_schema_conformance])
+
+        send()
+    app.extensions["gateway"].close()

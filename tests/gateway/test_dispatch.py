@@ -1,0 +1,205 @@
+import threading
+import time
+
+import pytest
+
+from gateway import errors
+from gateway.wire.options import Options
+from providers.contract import Health
+from providers.errors import (
+    ImageRefused,
+    ProviderFailed,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+from tests.gateway.toys import Toy, dispatcher_of, picture, raises, sleeps
+
+
+def detect(*toys, deadline_ms=2_000, **options):
+    dispatcher = dispatcher_of(*toys)
+    try:
+        return dispatcher.detect(picture(), Options(deadline_ms=deadline_ms, **options))
+    finally:
+        for line in dispatcher.lines.values():
+            line._bulkhead._pool.shutdown(wait=False)
+
+
+def outcomes(outcome):
+    return [(attempt.provider, attempt.outcome) for attempt in outcome.attempts]
+
+
+def test_the_first_of_the_list_answers_and_nobody_else_is_asked():
+    first, second = Toy("rekognition"), Toy("local")
+    outcome = detect(first, second)
+    assert (outcome.provider, outcome.model, outcome.degraded) == ("rekognition", "rekognition 1", False)
+    assert outcomes(outcome) == [("rekognition", "answered")]
+    assert second.asked == 0
+    assert [(one.provider, one.decision) for one in outcome.considered] == [("rekognition", "first"), ("local", "next")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProviderFailed("500"), ProviderTimeout("slow"), ProviderMisconfigured("no credentials"), ImageRefused("no"), RuntimeError("our bug")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_failure_that_can_not_be_retried_goes_straight_to_the_next(error):
+    first, second = Toy("rekognition", raises(error)), Toy("local")
+    outcome = detect(first, second)
+    assert outcome.provider == "local"
+    assert outcome.degraded
+    assert first.asked == 1, "what may have been billed, or can't succeed, is not tried again"
+
+
+@pytest.mark.parametrize("error", [ProviderThrottled("slow down"), ProviderUnreachable("refused")], ids=lambda e: type(e).__name__)
+def test_what_was_surely_not_billed_is_tried_once_more_on_the_same_provider(error):
+    first = Toy("rekognition", raises(error, times=1))
+    outcome = detect(first, Toy("local"))
+    assert (outcome.provider, first.asked) == ("rekognition", 2)
+
+
+def test_a_provider_that_asks_for_more_time_than_there_is_is_not_tried_again():
+    first = Toy("rekognition", raises(ProviderThrottled("slow down", retry_after_s=30)))
+    assert detect(first, Toy("local")).provider == "local"
+    assert first.asked == 1
+
+
+def test_a_late_provider_leaves_time_for_the_next_one():
+    slow, quick = Toy("rekognition", sleeps(1.5)), Toy("local")
+    outcome = detect(slow, quick, deadline_ms=600)
+    assert outcome.provider == "local"
+    assert outcomes(outcome) == [("rekognition", "late"), ("local", "answered")]
+    assert outcome.latency_ms < 600
+
+
+def test_a_late_answer_still_wins_when_the_next_one_is_later():
+    outcome = detect(Toy("rekognition", sleeps(0.5)), Toy("local", sleeps(5)), deadline_ms=800)
+    assert outcome.provider == "rekognition"
+    assert not outcome.degraded
+
+
+def test_the_in_house_model_is_asked_as_soon_as_a_paid_answer_is_later_than_usual():
+    paid, local = Toy("rekognition", lambda nth: time.sleep(3 if nth > 20 else 0.01)), Toy("local")
+    dispatcher = dispatcher_of(paid, local)
+    for _ in range(20):
+        dispatcher.detect(picture(), Options())
+    time.sleep(0.6)  # the tracker looks at its window again
+    outcome = dispatcher.detect(picture(), Options(deadline_ms=2_500))
+    assert outcome.provider == "local"
+    assert outcome.latency_ms < 1_000, "hedged after the usual time, not at the end of the deadline"
+
+
+def test_a_second_paid_provider_is_hedged_to_only_when_the_request_asks():
+    def usual_then_late(nth):
+        time.sleep(1.0 if nth > 20 else 0.01)
+
+    for hedge, expected in ((False, "rekognition"), (True, "google_vision")):
+        first, second = Toy("rekognition", usual_then_late), Toy("google_vision")
+        dispatcher = dispatcher_of(first, second)
+        for _ in range(20):
+            dispatcher.detect(picture(), Options())
+        time.sleep(0.6)
+        assert dispatcher.detect(picture(), Options(deadline_ms=4_000, hedge=hedge)).provider == expected
+
+
+def test_nothing_in_time_is_a_deadline_and_ends_at_it():
+    started = time.monotonic()
+    with pytest.raises(errors.DeadlineExceeded):
+        detect(Toy("rekognition", sleeps(2)), Toy("local", sleeps(2)), deadline_ms=300)
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_paid_call_is_given_time_beyond_the_deadline_to_settle_and_the_in_house_model_is_not():
+    paid, local = Toy("rekognition", raises(ProviderFailed("x"))), Toy("local")
+    detect(paid, local, deadline_ms=1_000)
+    assert paid.timeouts_s[0] > 1.0
+    assert local.timeouts_s[0] <= 1.0
+
+
+def test_every_call_of_a_provider_must_answer():
+    def second_call_fails(nth):
+        if nth == 2:
+            raise ProviderFailed("faces are down")
+
+    both, local = Toy("rekognition", second_call_fails, ("objects", "faces")), Toy("local", features=("objects", "faces"))
+    outcome = detect(both, local, features=("objects", "faces"))
+    assert outcome.provider == "local"
+    assert {found.feature for found in outcome.detections} == {"objects", "faces"}
+    assert sorted(outcomes(outcome))[-1] == ("rekognition", "failed")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (lambda toy: setattr(toy, "refuses", "smaller than 80 x 80 pixels"), "image_refused: smaller than 80 x 80 pixels"),
+        (lambda toy: setattr(toy, "is_ready", Health(ready=False, detail="no socket")), "not_ready: no socket"),
+        (lambda toy: setattr(toy, "features", frozenset({"text"})), "unsupported_feature: objects"),
+    ],
+)
+def test_a_provider_that_can_not_be_asked_is_left_out_with_its_reason(prepare, reason):
+    toy = Toy("rekognition")
+    prepare(toy)
+    outcome = detect(toy, Toy("local"))
+    assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("skipped", reason)
+    assert toy.asked == 0
+
+
+def test_when_nobody_can_be_asked_every_reason_is_told():
+    toy = Toy("local", features=("labels",))
+    with pytest.raises(errors.NoProviderAvailable) as told:
+        detect(toy)
+    assert told.value.members["providers"] == {"local": "unsupported_feature: objects"}
+
+
+def test_a_picture_that_nobody_takes_is_the_pictures_fault():
+    toy = Toy("rekognition")
+    toy.refuses = "smaller than 80 x 80 pixels"
+    with pytest.raises(errors.InvalidImage, match="80 x 80"):
+        detect(toy)
+
+
+def test_the_circuit_opens_after_five_failures_and_says_so():
+    sick, local = Toy("rekognition", raises(ProviderFailed("500"))), Toy("local")
+    dispatcher = dispatcher_of(sick, local)
+    reasons = [dispatcher.detect(picture(), Options()).considered[0].reason for _ in range(8)]
+    assert sick.asked == 5
+    assert reasons[-1].startswith("circuit_open: failed: 500")
+
+
+def test_a_dry_run_tells_the_route_and_asks_nobody():
+    toy = Toy("local")
+    outcome = detect(toy, dry_run=True)
+    assert toy.asked == 0
+    assert outcome.attempts == ()
+    assert outcome.considered[0].decision == "first"
+
+
+def test_an_unknown_provider_is_named():
+    with pytest.raises(errors.InvalidParameter, match="nobody") as told:
+        detect(Toy("local"), providers=("nobody",))
+    assert told.value.members["parameter"] == "providers"
+
+
+def test_a_hanging_provider_takes_none_of_the_others_threads():
+    release = threading.Event()
+    hanging, local = Toy("rekognition", lambda _: release.wait(10)), Toy("local")
+    dispatcher = dispatcher_of(hanging, local, threads=4)
+    results = []
+
+    def ask(**options):
+        results.append(dispatcher.detect(picture(), Options(deadline_ms=700, **options)).provider)
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    started = time.monotonic()
+    only_local = dispatcher.detect(picture(), Options(providers=("local",)))
+    assert only_local.provider == "local"
+    assert time.monotonic() - started < 0.5
+    for thread in threads:
+        thread.join()
+    release.set()
+    assert results == ["local"] * 12
+    assert hanging.asked == 4, "the fifth call found no thread and went on at once"
+    dispatcher.close()
