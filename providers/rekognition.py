@@ -267,7 +267,11 @@ def build(environ: Mapping[str, str]) -> Rekognition:
     endpoint = environ.get("AWS_ENDPOINT_URL_REKOGNITION") or environ.get("AWS_ENDPOINT_URL")
     if endpoint and (urlsplit(endpoint).scheme not in {"http", "https"} or not urlsplit(endpoint).hostname):
         problems.append(f"AWS_ENDPOINT_URL_REKOGNITION: {endpoint!r} is not an http or https address.")
-    keys = {name: environ[name.upper()] for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token") if environ.get(name.upper())}
+    keys = {
+        name: environ[name.upper()]
+        for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        if environ.get(name.upper())
+    }
     if len(keys.keys() & {"aws_access_key_id", "aws_secret_access_key"}) == 1:
         problems.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither.")
     session_options: dict[str, Any] = {**keys, "profile_name": environ.get("AWS_PROFILE") or None}

@@ -92,7 +92,9 @@ def _detection(group: list[Sighting], provider: str) -> Detection:
     by_rank = sorted(group, key=lambda sighting: (sighting.canonical is None, -len(sighting.wider & names), -sighting.confidence))
     named = by_rank[0]
     # By confidence; among equals the canonical label's own name (Person before Man), then the most specific.
-    best_first = sorted(group, key=lambda sighting: (-sighting.confidence, not _speaks(sighting), -len(sighting.wider & names), sighting.name))
+    best_first = sorted(
+        group, key=lambda sighting: (-sighting.confidence, not _speaks(sighting), -len(sighting.wider & names), sighting.name)
+    )
     label = named.canonical or own_label(best_first[0].name, best_first[0].mid)
     return Detection("objects", label, best_first[0].confidence, best_first[0].box, provider, ", ".join(s.name for s in best_first))
 

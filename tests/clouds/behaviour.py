@@ -94,7 +94,9 @@ class Conduct:
         if now.latency_ms_p50 <= 0:
             return
         with self._lock:
-            spread = math.log(max(now.latency_ms_p95, now.latency_ms_p50) / now.latency_ms_p50) / 1.645  # the normal distribution's 95th percentile
+            spread = (
+                math.log(max(now.latency_ms_p95, now.latency_ms_p50) / now.latency_ms_p50) / 1.645
+            )  # the normal distribution's 95th percentile
             latency_ms = now.latency_ms_p50 * math.exp(self._random.gauss(0, spread))
         self.stopped.wait(latency_ms / 1000)
 

@@ -87,7 +87,9 @@ def _blurred(thing: Thing, names: list[str], behaviour: Behaviour, chance: rando
 
 def _imagined(names: list[str], chance: random.Random) -> Thing:
     x, y = chance.random() * 0.8, chance.random() * 0.8
-    return Thing(chance.choice(names), (x, y, x + 0.05 + 0.15 * chance.random(), y + 0.05 + 0.15 * chance.random()), chance.betavariate(3, 5))
+    return Thing(
+        chance.choice(names), (x, y, x + 0.05 + 0.15 * chance.random(), y + 0.05 + 0.15 * chance.random()), chance.betavariate(3, 5)
+    )
 
 
 def _poisson(mean: float, chance: random.Random) -> int:

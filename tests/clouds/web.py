@@ -12,7 +12,21 @@ from typing import Any
 from tests.clouds.behaviour import Conduct
 from tests.clouds.bill import Bill
 
-WIRE_FAULTS = ("hang", "hang_in_body", "dribble", "dribble_head", "reset", "close", "truncated", "html", "empty", "braces", "list", "null", "huge")
+WIRE_FAULTS = (
+    "hang",
+    "hang_in_body",
+    "dribble",
+    "dribble_head",
+    "reset",
+    "close",
+    "truncated",
+    "html",
+    "empty",
+    "braces",
+    "list",
+    "null",
+    "huge",
+)
 """What can happen to an answer on its way. The call was made, so it is billed."""
 
 _HTML = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
