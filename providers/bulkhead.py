@@ -7,7 +7,7 @@ Source: M. Nygard, Release It!, chapter 5 ("Bulkheads", "Timeouts", "Fail Fast")
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from typing import Literal, TypeVar
 
@@ -107,13 +107,14 @@ class Bulkhead:
             self._free.release()
             raise ProviderOverloaded(f"{self._name} is shutting down.") from error
         future.add_done_callback(lambda _: self._free.release())
+        ended, _ = wait((future,), attempt.left_s)
+        if not ended:
+            raise attempt.abandon()
         try:
-            return future.result(attempt.left_s)
+            return future.result()
         except ProviderError:
             raise
         except Exception as error:
-            if not future.done():
-                raise attempt.abandon() from error
             raise ProviderFailed(f"{self._name}: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:

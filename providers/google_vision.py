@@ -141,7 +141,7 @@ class GoogleVision:
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
         from google.cloud import vision_v1 as vision  # noqa: PLC0415
 
-        features = [{"type_": vision.Feature.Type[usage.sku], "max_results": _RESULTS_MAX} for usage in call.usage]
+        features = [{"type_": getattr(vision.Feature.Type, usage.sku), "max_results": _RESULTS_MAX} for usage in call.usage]
         request = vision.BatchAnnotateImagesRequest.pb()(requests=[{"image": source, "features": features}])
         try:
             client = self._client
@@ -181,13 +181,15 @@ class GoogleVision:
             # By default a channel waits up to two minutes before it tries again, and fails every call until then.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2_000),
+            ("grpc.enable_retries", 0),  # neither its own nor those that a name server's service config asks for
         ]
 
         def channel(host: str, **kwargs: Any) -> grpc.Channel:
             return ImageAnnotatorGrpcTransport.create_channel(host, **{**kwargs, "options": options})
 
         if self._insecure:
-            transport = ImageAnnotatorGrpcTransport(channel=grpc.insecure_channel(self._endpoint, options))
+            direct = [*options, ("grpc.enable_http_proxy", 0)]
+            transport = ImageAnnotatorGrpcTransport(channel=grpc.insecure_channel(self._endpoint, direct))
         else:
             transport = ImageAnnotatorGrpcTransport(host=self._endpoint, channel=channel)
         return vision.ImageAnnotatorClient(transport=transport)
@@ -238,11 +240,11 @@ def _bucket(reference: str | None) -> str:
 def build(environ: Mapping[str, str]) -> GoogleVision:
     """Cloud Vision as the environment describes it.
 
-    `GATEWAY_GOOGLE_VISION_ENDPOINT` (`host:port`, default `vision.googleapis.com:443`), `GATEWAY_GOOGLE_VISION_INSECURE` (`true`: plaintext, only to
-    this machine). Credentials are Google's application default ones, found by google-auth in the process's own environment.
+    `GATEWAY_GOOGLE_VISION_ENDPOINT` (`host:port`, default `vision.googleapis.com:443`), `GATEWAY_GOOGLE_VISION_INSECURE` (`true`:
+    plaintext, only to this machine). Google's application default credentials are found by google-auth, in the process's environment.
 
     Raises:
-        BadEnvironment: bad endpoint, plaintext to another machine, a credentials file that is not there, unknown GATEWAY_GOOGLE_VISION_ names.
+        BadEnvironment: bad endpoint, plaintext to another machine, a missing credentials file, unknown names.
     """
     known = {"GATEWAY_GOOGLE_VISION_ENDPOINT", "GATEWAY_GOOGLE_VISION_INSECURE"}
     problems = [f"{name}: no such setting." for name in sorted(environ) if name.startswith("GATEWAY_GOOGLE_VISION_") and name not in known]

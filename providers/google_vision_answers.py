@@ -68,11 +68,12 @@ def _labels(response: Any, _: Size) -> list[Detection]:
 
 def _faces(response: Any, size: Size) -> list[Detection]:
     """The box is the face's own (`fd_bounding_poly`), as Rekognition's is; the other one takes in the head."""
-    return [
-        Detection("faces", "face", _fraction(face.detection_confidence), _pixel_box(face.fd_bounding_poly, size) or _pixel_box(face.bounding_poly, size),
-                  NAME, "Face", attributes=_attributes(face, size))
-        for face in response.face_annotations
-    ]  # fmt: skip
+    found = []
+    for face in response.face_annotations:
+        box = _pixel_box(face.fd_bounding_poly, size) or _pixel_box(face.bounding_poly, size)
+        confidence = _fraction(face.detection_confidence)
+        found.append(Detection("faces", "face", confidence, box, NAME, "Face", attributes=_attributes(face, size)))
+    return found
 
 
 def _attributes(face: Any, size: Size) -> dict[str, object]:
@@ -103,10 +104,8 @@ def _texts(response: Any, size: Size) -> list[Detection]:
     """Lines, as Rekognition answers them: from the pages' line breaks, else from the words in the order of the whole text."""
     lines = list(_lines_of_pages(response.full_text_annotation)) or list(_lines_of_words(response.text_annotations))
     return [
-        Detection("text", "text", confidence, _box(corners, size), NAME, "Line", text=line)
-        for line, confidence, corners in lines
-        if line
-    ]  # fmt: skip
+        Detection("text", "text", confidence, _box(corners, size), NAME, "Line", text=said) for said, confidence, corners in lines if said
+    ]
 
 
 Line = tuple[str, float, list[tuple[float, float]]]

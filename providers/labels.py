@@ -41,6 +41,7 @@ def rekognition_label(name: str, ancestors: frozenset[str], *, kinds: bool) -> s
     """The canonical label of Rekognition's `name`, or None.
 
     Args:
+        name: Rekognition's.
         ancestors: the names of the label's `Parents`, which tell homonyms apart.
         kinds: whether a kind of the thing is the thing.
     """
@@ -75,7 +76,7 @@ def moderation_label(name: str) -> str:
 @cache
 def _table() -> dict[str, _Names]:
     coco, rekognition, google = _Names({}, {}), _Names({}, {}), _Names({}, {})
-    with files("providers").joinpath("label_map.csv").open(encoding="utf-8", newline="") as table:
+    with files("providers").joinpath("label_map.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             label = row["coco"]
             coco.same[label] = label

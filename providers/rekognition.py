@@ -57,7 +57,8 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 # https://docs.aws.amazon.com/rekognition/latest/dg/error-handling.html and
-# https://docs.aws.amazon.com/rekognition/latest/APIReference/CommonErrors.html. By code, whatever the status: throttling comes as 400 and as 500.
+# https://docs.aws.amazon.com/rekognition/latest/APIReference/CommonErrors.html.
+# By code, whatever the status: throttling comes as 400 and as 500.
 ERRORS: Mapping[str, type[ProviderError]] = MappingProxyType(
     {
         "ThrottlingException": ProviderThrottled,
@@ -235,9 +236,9 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _request_id(answer: Mapping[str, object]) -> str | None:
-    metadata = answer.get("ResponseMetadata")
-    request_id = metadata.get("RequestId") if isinstance(metadata, Mapping) else None
+def _request_id(answer: Mapping[str, Any]) -> str | None:
+    metadata = answer.get("ResponseMetadata", {})
+    request_id = metadata.get("RequestId") or metadata.get("HTTPHeaders", {}).get("x-amzn-requestid")
     return str(request_id) if request_id else None
 
 
@@ -253,8 +254,8 @@ def _s3_object(reference: str | None) -> tuple[str, str, str]:
 def build(environ: Mapping[str, str]) -> Rekognition:
     """Rekognition as the environment describes it.
 
-    `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_REKOGNITION` (or `AWS_ENDPOINT_URL`), `AWS_PROFILE` and keys are taken from `environ`;
-    all else of the credential chain (files, container and instance roles) is found by botocore, in the process's own environment.
+    `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_REKOGNITION` (or `AWS_ENDPOINT_URL`), `AWS_PROFILE` and keys are taken from
+    `environ`; the rest of the credential chain (files, container and instance roles) is found by botocore, in the process's environment.
 
     Raises:
         BadEnvironment: no or bad region, bad endpoint, half a key, unknown profile, unknown GATEWAY_REKOGNITION_ names.

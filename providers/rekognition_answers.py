@@ -78,7 +78,7 @@ def _labels(labels: list[Fields]) -> list[Detection]:
     for canonical, named in by_label.items():
         best_first = sorted(named, key=lambda pair: (-pair[1], pair[0].lower() != canonical))
         found.append(Detection("labels", canonical, best_first[0][1], None, NAME, ", ".join(name for name, _ in best_first)))
-    return found
+    return sorted(found, key=lambda detection: -detection.confidence)
 
 
 def _faces(faces: list[Fields]) -> list[Detection]:

@@ -10,6 +10,7 @@ import io
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from botocore.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from providers.bulkhead import Attempt, current_attempt
+from providers.deadline_sockets import IDLE_S_MAX
 from providers.errors import ProviderError, ProviderFailed, ProviderProtocolError, ProviderTimeout, ProviderUnreachable
 
 _CHUNK_BYTES = 65_536
@@ -41,6 +43,12 @@ class _Announced(HTTPConnection):
     """A connection that tells the current attempt before it sends, and that can be broken by another thread."""
 
     _owner: Attempt | None = None
+    _used_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """As urllib3's; but a connection that rested long is opened anew: the other side may be about to close it."""
+        return super().is_connected and time.monotonic() - self._used_at < IDLE_S_MAX
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """As urllib3's; but connects first, so that what fails until then is known not to have been sent."""
@@ -49,6 +57,7 @@ class _Announced(HTTPConnection):
         attempt = current_attempt()
         with _owners:
             self._owner = attempt
+            self._used_at = time.monotonic()
         attempt.sending(partial(self._break_for, attempt))
         super().request(*args, **kwargs)
 

@@ -5,6 +5,7 @@ python -m tests.clouds --annotations ../shared/coco128/instances.json --images .
 
 import argparse
 import signal
+import sys
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -41,10 +42,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     for cloud in clouds:
-        for name, value in cloud.environ.items():
-            print(f"{name}={value}")
-        print(f"# set and read it at {cloud.server.url}/_control and {cloud.server.url}/_bill")
-    print("# ready", flush=True)
+        lines = [f"{name}={value}" for name, value in cloud.environ.items()]
+        sys.stdout.write("\n".join([*lines, f"# set and read it at {cloud.server.url}/_control and {cloud.server.url}/_bill", ""]))
+    sys.stdout.write("# ready\n")
+    sys.stdout.flush()
     stop.wait()
     for cloud in clouds:
         cloud.close()

@@ -69,12 +69,24 @@ NONSENSE: dict[str, Callable[[Any], Any]] = {
     "nan": lambda answer: _with_score(answer, float("nan")),
     "infinity": lambda answer: _with_score(answer, float("inf")),
     "score_7": lambda answer: _with_score(answer, 7.0),
-    "no_corners": lambda answer: _without_corners(answer),
+    "no_corners": lambda _: Response(responses=[One(localized_object_annotations=[{"name": "Cat", "score": 0.9}])]),
     "garbage": lambda _: b"\xff\xff\xff\xff<html>",
     "huge": lambda _: Response(responses=[One(text_annotations=[{"description": "x" * 40_000_000}])]),
 }
-_REST_STATUS = {"RESOURCE_EXHAUSTED": 429, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403,
-                "NOT_FOUND": 404, "ABORTED": 409, "UNIMPLEMENTED": 501, "INTERNAL": 500, "UNKNOWN": 500, "DATA_LOSS": 500, "CANCELLED": 499}  # fmt: skip
+_REST_STATUS = {
+    "RESOURCE_EXHAUSTED": 429,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "DATA_LOSS": 500,
+    "CANCELLED": 499,
+}
 
 # How the stand-in's own `vision.Feature.Type` is billed and answered: SKU name to the field of the answer.
 FIELDS = {
@@ -118,7 +130,7 @@ class StandIn:
         self.answer = One()
         self.read_object: Callable[[str], bytes | None] = lambda _: None
         self.received: list[Any] = []
-        self.server = web.Server(rest_port, _handler(self), self.conduct, self.bill)
+        self.server = web.Server(rest_port, Handler, self, self.conduct, self.bill)
         options = [("grpc.max_receive_message_length", 64 * 1024 * 1024), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
         self._grpc = grpc.server(ThreadPoolExecutor(256), options=options)
         method = grpc.unary_unary_rpc_method_handler(
@@ -169,22 +181,22 @@ class StandIn:
         self.received.append(request)
         request_id = str(uuid.uuid4())
         fault = self.conduct.fault()
-        try:
-            if fault in ERRORS:
-                raise Refused(fault)
-            if not 1 <= len(request.requests) <= _BATCH_MAX or request.ByteSize() > _REQUEST_BYTES_MAX:
-                raise Refused("INVALID_ARGUMENT")
-            if self.conduct.over_quota():
-                raise Refused("RESOURCE_EXHAUSTED")
-        except Refused as refused:
-            self.bill.count(refused.status)
-            if refused.status in {"INTERNAL", "UNAVAILABLE", "UNKNOWN"} and self.conduct.now.fault_billed:
+        if status := self._refusal(request, fault):
+            self.bill.count(status)
+            if status in {"INTERNAL", "UNAVAILABLE", "UNKNOWN"} and self.conduct.now.fault_billed:
                 self.bill.add(request_id, ["OBJECT_LOCALIZATION"], "", "")
-            raise
+            raise Refused(status)
         answers = [self._one(request_id, one, fault) for one in request.requests]
         self.bill.count(fault or "answered")
         self.conduct.wait()
         return fault, Response(responses=answers)
+
+    def _refusal(self, request: Any, fault: str) -> str:
+        if fault in ERRORS:
+            return fault
+        if not 1 <= len(request.requests) <= _BATCH_MAX or request.ByteSize() > _REQUEST_BYTES_MAX:
+            return "INVALID_ARGUMENT"
+        return "RESOURCE_EXHAUSTED" if self.conduct.over_quota() else ""
 
     def _one(self, request_id: str, request: Any, fault: str) -> Any:
         names = {kind.value: kind.name for kind in vision.Feature.Type}
@@ -234,34 +246,28 @@ def _abort(context: grpc.ServicerContext, refused: Refused) -> None:
     context.abort_with_status(rpc_status.to_status(status))
 
 
-def _handler(stand_in: StandIn) -> type[web.Handler]:
-    class VisionHandler(web.Handler):
-        def serve(self, body: bytes) -> None:
-            if not self.path.partition("?")[0].endswith("images:annotate"):
-                self.answer(404, {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}})
-                return
-            try:
-                request = json_format.Parse(body, Request())
-                fault, answer = stand_in.annotate(request)
-            except json_format.ParseError as error:
-                self.answer(400, {"error": {"code": 400, "message": str(error), "status": "INVALID_ARGUMENT"}})
-            except Refused as refused:
-                status = _REST_STATUS.get(refused.status, 400)
-                self.answer(status, {"error": {"code": status, "message": refused.message, "status": refused.status}})
-            else:
-                document = json_format.MessageToJson(answer).encode()
-                if fault in web.WIRE_FAULTS:
-                    self.misbehave(fault, document, "application/json; charset=UTF-8")
-                else:
-                    self.send(200, document, "application/json; charset=UTF-8")
+class Handler(web.Handler):
+    """The REST side, and the control of both."""
 
-    return VisionHandler
+    def serve(self, body: bytes) -> None:
+        if not self.path.partition("?")[0].endswith("images:annotate"):
+            self.answer(404, {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}})
+            return
+        try:
+            fault, answer = self.server.stand_in.annotate(json_format.Parse(body, Request()))
+        except json_format.ParseError as error:
+            self.answer(400, {"error": {"code": 400, "message": str(error), "status": "INVALID_ARGUMENT"}})
+        except Refused as refused:
+            status = _REST_STATUS.get(refused.status, 400)
+            self.answer(status, {"error": {"code": status, "message": refused.message, "status": refused.status}})
+        else:
+            document = json_format.MessageToJson(answer).encode()
+            if fault in web.WIRE_FAULTS:
+                self.misbehave(fault, document, "application/json; charset=UTF-8")
+            else:
+                self.send(200, document, "application/json; charset=UTF-8")
 
 
 def _with_score(answer: Any, score: float) -> Any:
     box = {"normalized_vertices": [{"x": 0.1, "y": 0.1}, {"x": 0.2, "y": 0.2}]}
     return Response(responses=[One(localized_object_annotations=[{"name": "Cat", "score": score, "bounding_poly": box}])])
-
-
-def _without_corners(answer: Any) -> Any:
-    return Response(responses=[One(localized_object_annotations=[{"name": "Cat", "score": 0.9}])])

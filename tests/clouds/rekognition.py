@@ -4,8 +4,8 @@ Source: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 """
 
 import base64
-import binascii
 import copy
+import functools
 import hashlib
 import io
 import json
@@ -44,18 +44,20 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "InvalidImageFormatException": ("InvalidImageFormatException", 400, "Request has invalid image format"),
     "InvalidParameterException": ("InvalidParameterException", 400, "Request has invalid parameters"),
     "InvalidS3ObjectException": (
-        "InvalidS3ObjectException", 400, "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+        "InvalidS3ObjectException",
+        400,
+        "Unable to get object metadata from S3. Check object key, region and/or access permissions.",
     ),
     "ValidationException": (
         "ValidationException",
         400,
-        "1 validation error detected: Value at 'image.bytes' failed to satisfy constraint: Member must have length less than or equal to 5242880",
+        "Value at 'image.bytes' failed to satisfy constraint: Member must have length less than or equal to 5242880",
     ),
     "AccessDeniedException": ("AccessDeniedException", 400, "User is not authorized to perform: rekognition:DetectLabels"),
     "AccessDeniedException403": ("AccessDeniedException", 403, "User is not authorized to perform: rekognition:DetectLabels"),
     "ExpiredTokenException": ("ExpiredTokenException", 400, "The security token included in the request is expired"),
     "UnrecognizedClientException": ("UnrecognizedClientException", 400, "The security token included in the request is invalid."),
-    "InvalidSignatureException": ("InvalidSignatureException", 403, "Signature expired: 20260821T000000Z is now earlier than 20260821T001000Z"),
+    "InvalidSignatureException": ("InvalidSignatureException", 403, "Signature expired: 20260821T000000Z is too early"),
     "RequestTimeTooSkewed": ("RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large."),
     "MissingAuthenticationTokenException": ("MissingAuthenticationTokenException", 403, "Missing Authentication Token"),
     "HumanLoopQuotaExceededException": ("HumanLoopQuotaExceededException", 400, "The number of in-progress human reviews is exceeded."),
@@ -81,7 +83,7 @@ NONSENSE: dict[str, Callable[[dict[str, Any]], object]] = {
     "true_for_numbers": lambda answer: _with_confidences(answer, True),
     "nulls": lambda answer: _with_confidences(answer, None),
     "percent_250": lambda answer: _with_confidences(answer, 250.0),
-    "string_for_list": lambda answer: {key: "none" for key in answer},
+    "string_for_list": lambda answer: dict.fromkeys(answer, "none"),
     "strings_in_list": lambda answer: {key: ["none"] for key in answer},
     "deep": lambda answer: {key: _nested(900) for key in answer},
 }
@@ -105,7 +107,7 @@ class StandIn:
         self.answers: dict[str, dict[str, Any]] = copy.deepcopy(NOTHING)
         self.read_object: Callable[[str, str, str | None], bytes | None] = lambda *_: None
         self.received: list[dict[str, Any]] = []
-        self.server = web.Server(port, _handler(self), self.conduct, self.bill)
+        self.server = web.Server(port, Handler, self, self.conduct, self.bill)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -134,88 +136,97 @@ class _Refusal(Exception):
     """One of `ERRORS`."""
 
 
-def _handler(stand_in: StandIn) -> type[web.Handler]:
-    model = botocore.session.get_session().get_service_model("rekognition")
+class Handler(web.Handler):
+    def serve(self, body: bytes) -> None:
+        stand_in: StandIn = self.server.stand_in
+        request_id = str(uuid.uuid4())
+        operation = self.headers.get("X-Amz-Target", "").removeprefix("RekognitionService.")
+        headers = {"x-amzn-RequestId": request_id}
+        try:
+            account = self._account()
+            parameters = self._parameters(operation, body)
+            image = self._picture(parameters["Image"])
+            fault = stand_in.conduct.fault()
+            self._no_error(fault)
+        except _Refusal as refusal:
+            self._refuse(str(refusal), headers)
+            return
+        if fault in PLAIN_ERRORS:
+            stand_in.bill.count(fault)
+            status, page = PLAIN_ERRORS[fault]
+            self.send(status, page, "text/html", headers | {"Retry-After": "7"})
+            return
+        stand_in.bill.add(request_id, [operation], account, hashlib.sha256(image).hexdigest())
+        stand_in.bill.count(fault or "answered")
+        answer: Any = _answer(stand_in, operation, parameters, image)
+        if fault in NONSENSE:
+            answer = NONSENSE[fault](answer)
+        stand_in.conduct.wait()
+        if fault in web.WIRE_FAULTS:
+            self.misbehave(fault, json.dumps(answer).encode(), JSON)
+        else:
+            self.answer(200, answer, JSON, headers)
 
-    class RekognitionHandler(web.Handler):
-        def serve(self, body: bytes) -> None:
-            request_id = str(uuid.uuid4())
-            operation = self.headers.get("X-Amz-Target", "").removeprefix("RekognitionService.")
-            headers = {"x-amzn-RequestId": request_id}
-            try:
-                account, parameters, image = self._checked(operation, body)
-                fault = stand_in.conduct.fault()
-                if fault in ERRORS:
-                    raise _Refusal(fault)
-                if stand_in.conduct.over_quota():
-                    raise _Refusal("ProvisionedThroughputExceededException")
-            except _Refusal as refusal:
-                self._refuse(str(refusal), headers)
-                return
-            if fault in PLAIN_ERRORS:
-                stand_in.bill.count(fault)
-                status, page = PLAIN_ERRORS[fault]
-                self.send(status, page, "text/html", headers | {"Retry-After": "7"})
-                return
-            stand_in.bill.add(request_id, [operation], account, hashlib.sha256(image).hexdigest())
-            stand_in.bill.count(fault or "answered")
-            answer = _answer(stand_in, operation, parameters, image)
-            if fault in NONSENSE:
-                answer = NONSENSE[fault](answer)
-            stand_in.conduct.wait()
-            if fault in web.WIRE_FAULTS:
-                self.misbehave(fault, json.dumps(answer).encode(), JSON)
-            else:
-                self.answer(200, answer, JSON, headers)
+    def _no_error(self, fault: str) -> None:
+        if fault in ERRORS:
+            raise _Refusal(fault)
+        if self.server.conduct.over_quota():
+            raise _Refusal("ProvisionedThroughputExceededException")
 
-        def _refuse(self, name: str, headers: dict[str, str]) -> None:
-            code, status, message = ERRORS[name]
-            stand_in.bill.count(name)
-            if status >= 500 and stand_in.conduct.now.fault_billed:
-                stand_in.bill.add(headers["x-amzn-RequestId"], ["DetectLabels"], "", "")
-            if "hrottl" in code or "Throughput" in code:
-                headers["x-amz-retry-after"] = "1500"
-            document = {"__type": code, "Code": code, "Logref": headers["x-amzn-RequestId"], "Message": message}
-            self.answer(status, document, JSON, headers)
+    def _refuse(self, name: str, headers: dict[str, str]) -> None:
+        code, status, message = ERRORS[name]
+        self.server.bill.count(name)
+        if status >= 500 and self.server.conduct.now.fault_billed:
+            self.server.bill.add(headers["x-amzn-RequestId"], ["DetectLabels"], "", "")
+        if "hrottl" in code or "Throughput" in code:
+            headers["x-amz-retry-after"] = "1500"
+        document = {"__type": code, "Code": code, "Logref": headers["x-amzn-RequestId"], "Message": message}
+        self.answer(status, document, JSON, headers)
 
-        def _checked(self, operation: str, body: bytes) -> tuple[str, dict[str, Any], bytes]:
-            """Who asks, what for, and the picture."""
-            signature = _SIGNATURE.fullmatch(self.headers.get("Authorization", ""))
-            if signature is None or "X-Amz-Date" not in self.headers:
-                raise _Refusal("MissingAuthenticationTokenException")
-            if operation not in _OPERATIONS or self.headers.get("Content-Type") != JSON:
-                raise _Refusal("InvalidParameterException")
-            try:
-                parameters = json.loads(body)
-                if "Bytes" in parameters["Image"]:
-                    parameters["Image"]["Bytes"] = base64.b64decode(parameters["Image"]["Bytes"], validate=True)
-            except (ValueError, KeyError, TypeError, binascii.Error):
-                raise _Refusal("InvalidParameterException") from None
-            if botocore.validate.ParamValidator().validate(parameters, model.operation_model(operation).input_shape).has_errors():
-                raise _Refusal("InvalidParameterException")
-            stand_in.received.append({"operation": operation, **parameters})
-            return signature["account"], parameters, self._picture(parameters["Image"])
+    def _account(self) -> str:
+        """The access key that signed."""
+        signature = _SIGNATURE.fullmatch(self.headers.get("Authorization", ""))
+        if signature is None or "X-Amz-Date" not in self.headers:
+            raise _Refusal("MissingAuthenticationTokenException")
+        return signature["account"]
 
-        def _picture(self, image: dict[str, Any]) -> bytes:
-            content = image.get("Bytes")
-            if content is not None and not 1 <= len(content) <= _BYTES_MAX:
-                raise _Refusal("ValidationException")
+    def _parameters(self, operation: str, body: bytes) -> dict[str, Any]:
+        if operation not in _OPERATIONS or self.headers.get("Content-Type") != JSON:
+            raise _Refusal("InvalidParameterException")
+        try:
+            parameters = json.loads(body)
+            if "Bytes" in parameters["Image"]:
+                parameters["Image"]["Bytes"] = base64.b64decode(parameters["Image"]["Bytes"], validate=True)
+        except (ValueError, KeyError, TypeError):
+            raise _Refusal("InvalidParameterException") from None
+        if botocore.validate.ParamValidator().validate(parameters, _service().operation_model(operation).input_shape).has_errors():
+            raise _Refusal("InvalidParameterException")
+        self.server.stand_in.received.append({"operation": operation, **parameters})
+        return parameters
+
+    def _picture(self, image: dict[str, Any]) -> bytes:
+        content = image.get("Bytes")
+        if content is not None and not 1 <= len(content) <= _BYTES_MAX:
+            raise _Refusal("ValidationException")
+        if content is None:
+            place = image.get("S3Object", {})
+            content = self.server.stand_in.read_object(place.get("Bucket", ""), place.get("Name", ""), place.get("Version"))
             if content is None:
-                place = image.get("S3Object", {})
-                content = stand_in.read_object(place.get("Bucket", ""), place.get("Name", ""), place.get("Version"))
-                if content is None:
-                    raise _Refusal("InvalidS3ObjectException")
-            try:
-                picture = PIL.Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-            except (OSError, SyntaxError):
-                raise _Refusal("InvalidImageFormatException") from None
-            if max(picture.size) > 10_000:
-                raise _Refusal("ImageTooLargeException")
-            if min(picture.size) < 80:
-                raise _Refusal("InvalidParameterException")
-            return content
+                raise _Refusal("InvalidS3ObjectException")
+        try:
+            picture = PIL.Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        except (OSError, SyntaxError):
+            raise _Refusal("InvalidImageFormatException") from None
+        if max(picture.size) > 10_000:
+            raise _Refusal("ImageTooLargeException")
+        if min(picture.size) < 80:
+            raise _Refusal("InvalidParameterException")
+        return content
 
-    return RekognitionHandler
+
+@functools.cache
+def _service() -> Any:
+    return botocore.session.get_session().get_service_model("rekognition")
 
 
 def _answer(stand_in: StandIn, operation: str, parameters: dict[str, Any], image: bytes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _ACTIVITIES = frozenset({"Skiing", "Snowboarding"})
 
 @functools.cache
 def _rows() -> dict[str, dict[str, str]]:
-    with files("providers").joinpath("label_map.csv").open(encoding="utf-8", newline="") as table:
+    with files("providers").joinpath("label_map.csv").open(encoding="utf-8") as table:
         return {row["coco"]: row for row in csv.DictReader(table)}
 
 

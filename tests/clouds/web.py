@@ -37,9 +37,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, port: int, handler: type["Handler"], conduct: Conduct, bill: Bill) -> None:
+    def __init__(self, port: int, handler: type["Handler"], stand_in: Any, conduct: Conduct, bill: Bill) -> None:
         super().__init__(("127.0.0.1", port), handler)
-        self.conduct, self.bill = conduct, bill
+        self.stand_in, self.conduct, self.bill = stand_in, conduct, bill
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def misbehave(self, fault: str, body: bytes, content_type: str) -> None:
         """One of `WIRE_FAULTS` instead of the answer `body`."""
-        self.close_connection = True
+        self.close_connection = fault in {"hang", "hang_in_body", "dribble", "dribble_head", "reset", "close", "truncated"}
         with contextlib.suppress(OSError):
             self._misbehave(fault, body, content_type)
 
