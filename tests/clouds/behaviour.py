@@ -57,7 +57,7 @@ class Conduct:
             wanted = types.get(name)
             if wanted is None:
                 raise ValueError(f"{name}: no such attribute; there are {', '.join(types)}.")
-            if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, (wanted, int)):
+            if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, (float, int) if wanted is float else wanted):
                 raise ValueError(f"{name} must be {wanted.__name__}.")
         with self._lock:
             self.now = replace(self.now, **changes)

@@ -5,6 +5,7 @@ Sources: https://cloud.google.com/vision/docs/reference/rpc/google.cloud.vision.
 
 import hashlib
 import io
+import re
 import threading
 import uuid
 from collections.abc import Callable
@@ -250,7 +251,7 @@ class Handler(web.Handler):
     """The REST side, and the control of both."""
 
     def serve(self, body: bytes) -> None:
-        if not self.path.partition("?")[0].endswith("images:annotate"):
+        if not re.fullmatch(r"/v1/(projects/[^/]+/locations/[^/]+/)?images:annotate", self.path.partition("?")[0]):
             self.answer(404, {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}})
             return
         try:
