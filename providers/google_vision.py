@@ -5,9 +5,7 @@ Source: https://cloud.google.com/vision/docs/reference/rpc/google.cloud.vision.v
 
 import ipaddress
 import math
-import threading
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +24,7 @@ from providers.errors import (
 )
 from providers.google_vision_answers import IN_PIXELS, MODEL, parse
 from providers.images import Image, ImageError, size_of
+from providers.once import Once
 
 NAME = "google_vision"
 
@@ -95,7 +94,7 @@ class GoogleVision:
         self._endpoint = endpoint
         self._insecure = insecure
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._making = threading.Lock()
+        self._client = Once(self._make_client)
         self._unreadable: set[str] = set()
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
@@ -144,7 +143,7 @@ class GoogleVision:
         features = [{"type_": getattr(vision.Feature.Type, usage.sku), "max_results": _RESULTS_MAX} for usage in call.usage]
         request = vision.BatchAnnotateImagesRequest.pb()(requests=[{"image": source, "features": features}])
         try:
-            client = self._client
+            client = self._client()
             attempt.sending()
             answer = client.batch_annotate_images(
                 request=vision.BatchAnnotateImagesRequest.wrap(request), retry=None, timeout=attempt.left_s
@@ -169,8 +168,7 @@ class GoogleVision:
         refused.maybe_billed = True
         return refused
 
-    @cached_property
-    def _made_client(self) -> Any:
+    def _make_client(self) -> Any:
         import grpc  # noqa: PLC0415 -- slow to import; not every gateway asks Google
         from google.cloud import vision_v1 as vision  # noqa: PLC0415
         from google.cloud.vision_v1.services.image_annotator.transports import ImageAnnotatorGrpcTransport  # noqa: PLC0415
@@ -194,11 +192,6 @@ class GoogleVision:
             transport = ImageAnnotatorGrpcTransport(host=self._endpoint, channel=channel)
         return vision.ImageAnnotatorClient(transport=transport)
 
-    @property
-    def _client(self) -> Any:
-        with self._making:
-            return self._made_client
-
     def health(self) -> Health:
         """Ready: whether the credentials are good is only known by asking."""
         return Health(ready=True)
@@ -206,8 +199,8 @@ class GoogleVision:
     def close(self) -> None:
         """See `Provider.close`."""
         self._calls.close()
-        if "_made_client" in self.__dict__:
-            self._made_client.transport.close()
+        if self._client.made is not None:
+            self._client.made.transport.close()
 
 
 def translated(error: Any) -> ProviderError:

@@ -3,9 +3,7 @@
 Source: https://docs.aws.amazon.com/rekognition/latest/APIReference/Welcome.html
 """
 
-import threading
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +19,7 @@ from providers.errors import (
     ProviderThrottled,
 )
 from providers.images import Image, ImageError
+from providers.once import Once
 from providers.rekognition_answers import parse
 
 NAME = "rekognition"
@@ -116,7 +115,7 @@ class Rekognition:
         self._client_options = client_options
         self._session_options = session_options
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._making = threading.Lock()
+        self._client = Once(self._make_client)
         self._unreadable: set[str] = set()
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
@@ -164,7 +163,7 @@ class Rekognition:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
-            answer: Mapping[str, object] = getattr(self._client, xform_name(operation))(Image=picture, **_PARAMETERS[operation])
+            answer: Mapping[str, object] = getattr(self._client(), xform_name(operation))(Image=picture, **_PARAMETERS[operation])
         except ClientError as error:
             raise self._refused(error, picture) from error
         except BotoCoreError as error:  # no credentials, no region, ...: it does not send, our transport does
@@ -185,8 +184,7 @@ class Rekognition:
             refused.retryable = True  # Rekognition may not read the bucket, or not from its region: the next call carries the picture
         return refused
 
-    @cached_property
-    def _made_client(self) -> Any:
+    def _make_client(self) -> Any:
         import boto3  # noqa: PLC0415 -- slow to import; not every gateway asks AWS
         from botocore.config import Config  # noqa: PLC0415
 
@@ -199,11 +197,6 @@ class Rekognition:
         pools = connection_pools(client.meta.endpoint_url, CALLS_MAX, ca_bundle)
         client.meta.events.register_last(f"before-send.{NAME}", send_by(pools, ANSWER_BYTES_MAX))
         return client
-
-    @property
-    def _client(self) -> Any:
-        with self._making:
-            return self._made_client
 
     def health(self) -> Health:
         """Ready: whether the credentials are good is only known by asking."""

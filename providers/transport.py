@@ -28,6 +28,10 @@ from providers.errors import ProviderError, ProviderFailed, ProviderProtocolErro
 _CHUNK_BYTES = 65_536
 
 
+class AnswerTooLarge(ProviderProtocolError):
+    """More bytes than are read."""
+
+
 class _Body(io.BytesIO):
     """A body that was read already, in the shape that botocore reads."""
 
@@ -130,7 +134,7 @@ def send_by(pools: urllib3.PoolManager, answer_bytes_max: int) -> Callable[..., 
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _broken(attempt, error) from error
-        return AWSResponse(request.url, response.status, response.headers, _Body(_read(response, answer_bytes_max)))
+        return AWSResponse(request.url, response.status, response.headers, _Body(read_answer(response, answer_bytes_max)))
 
     return send
 
@@ -143,14 +147,21 @@ def _broken(attempt: Attempt, error: Exception) -> ProviderError:
     return ProviderFailed(f"The connection broke: {error}")
 
 
-def _read(response: urllib3.BaseHTTPResponse, bytes_max: int) -> bytes:
+def read_answer(response: urllib3.BaseHTTPResponse, bytes_max: int) -> bytes:
+    """The body, as it is encoded, counted while it comes.
+
+    Raises:
+        AnswerTooLarge: more than `bytes_max` bytes.
+        ProviderTimeout: no byte came for as long as the connection's timeout.
+        ProviderProtocolError, ProviderFailed: cut short, of an answer of a good or another status.
+    """
     content = bytearray()
     try:
         for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
             content += chunk
             if len(content) > bytes_max:
                 response.close()
-                raise ProviderProtocolError(f"The answer is larger than {bytes_max} bytes.")
+                raise AnswerTooLarge(f"The answer is larger than {bytes_max} bytes.")
     except urllib3.exceptions.TimeoutError as error:
         raise ProviderTimeout("The answer did not end within the time limit.") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
