@@ -4,7 +4,7 @@ import pytest
 from google.cloud import vision_v1 as vision
 from google.protobuf import json_format
 
-from providers.contract import Detection, Feature
+from providers.contract import FEATURES, Detection, Feature
 from providers.errors import ProviderProtocolError
 from providers.google_vision_answers import parse
 from providers.rekognition_answers import parse as parse_rekognition
@@ -132,6 +132,14 @@ def test_lines_come_from_the_pages_where_there_are_any():
     texts = found(document, "text", (100, 100))
     assert [(text.text, round(text.confidence, 3)) for text in texts] == [("US OPEN", 0.8), ("JPM", 1.0)]
     assert texts[0].box.x_max == 0.5
+
+
+def test_what_was_not_asked_for_is_not_answered():
+    """Landmarks are no feature of ours; nor are labels objects."""
+    landmarks = message({"landmarkAnnotations": recorded("gcv_landmark_edenai")})
+    assert parse(landmarks, frozenset(FEATURES), (640, 480)).detections == ()
+    both = message(recorded("gcv_objects_datable_bicycle")["responses"][0])
+    assert {detection.feature for detection in parse(both, frozenset({"labels"}), (1, 1)).detections} == {"labels"}
 
 
 def test_no_text_is_no_line():

@@ -105,6 +105,19 @@ def test_text_is_lines(name, lines):
     assert [line.text for line in found("DetectText", recorded(name), "text")] == lines
 
 
+@pytest.mark.parametrize(("at", "lines"), [(0, 1), (1, 2), (2, 4), (3, 3)])
+def test_recorded_words_are_in_their_lines(at, lines):
+    """The recording's authors kept the strings: lines, then the lines' words."""
+    strings = list(recorded("aws_text_practicaldl").values())[at]
+    assert sorted(" ".join(strings[:lines]).split()) == sorted(strings[lines:])
+    geometry = {"BoundingBox": {"Left": 0.1, "Top": 0.1, "Width": 0.1, "Height": 0.1}}
+    kinds = ["LINE"] * lines + ["WORD"] * len(strings[lines:])
+    rows = [
+        {"DetectedText": said, "Type": kind, "Confidence": 90.0, "Geometry": geometry} for said, kind in zip(strings, kinds, strict=True)
+    ]
+    assert [line.text for line in found("DetectText", {"TextDetections": rows}, "text")] == strings[:lines]
+
+
 @pytest.mark.parametrize(
     ("name", "labels", "model"),
     [
@@ -123,10 +136,9 @@ def test_every_recorded_answer_of_an_operation_that_is_used_is_looked_at_above()
         "aws_cli_recognize_celebrities",  # operations that answer no feature of ours
         "aws_guide_ppe_request_response",
         "aws_ppe_image",
-        "aws_text_practicaldl",  # its authors kept the strings alone
         "aws_error_invalid_s3_object",  # an error: tests/providers/test_rekognition.py
     }
-    assert len(used) == 12
+    assert len(used) == 13
 
 
 @pytest.mark.parametrize("name", ["aws_guide_ppe_request_response", "aws_ppe_image", "aws_cli_recognize_celebrities"])

@@ -114,14 +114,3 @@ def test_there_are_at_least_as_many_things_as_sightings_of_any_one_name(sighting
     for name in {sighting.name for sighting in sightings}:
         assert len(found) >= sum(sighting.name == name for sighting in sightings)
     assert [thing.confidence for thing in found] == sorted((thing.confidence for thing in found), reverse=True)
-
-
-@given(_SIGHTINGS, st.randoms())
-def test_the_order_of_an_answer_says_nothing(sightings, chance):
-    """Where boxes overlap equally any pairing is as good; the number of things of distinct boxes is the same."""
-    distinct = list({sighting.box: sighting for sighting in sightings}.values())
-    shuffled = list(distinct)
-    chance.shuffle(shuffled)
-    assert (
-        sorted(thing.confidence for thing in things(shuffled, "x"))[-1:] == sorted(thing.confidence for thing in things(distinct, "x"))[-1:]
-    )
