@@ -2,13 +2,16 @@
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: run test check demo clean
+.PHONY: run test test-slow check demo clean
 
 run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 	@exec .venv/bin/vision-gateway up
 
 test: .venv/.tests  ## the whole test suite
 	.venv/bin/python -m pytest
+
+test-slow: .venv/.tests  ## what takes minutes: long fuzzing, kill loops, power cuts, load
+	.venv/bin/python -m pytest -m slow --timeout 3600
 
 check: .venv/.tests  ## format, lint, types, directions of imports
 	.venv/bin/ruff format --check .

@@ -1,43 +1,84 @@
-"""Money: a whole number of nano-dollars. No float touches it."""
+"""An exact amount of US dollars. One door in for text, one way out, and none for floats."""
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from typing import Self
+
+NANOS_PER_USD = 1_000_000_000
+_NANOS_MAX = 2**63 - 1  # what a BIGINT column holds: $9.2 billion
+_DECIMAL = re.compile(r"(-?)(\d{1,10})(?:\.(\d{1,18}))?", re.ASCII)
 
 
-@dataclass(frozen=True, order=True, slots=True)
+class BadMoney(ValueError):
+    """A text that is not an exact amount of dollars."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """An exact amount of US dollars, in nano-dollars (1e-9 USD). No way in from a float."""
+    """Whole nano-dollars (1e-9 USD): $1.50 for 1,000 pictures is 1,500,000 nanos a picture.
+
+    Nano, because an in-house picture may cost a fraction of a micro-dollar, and because google.type.Money has the same smallest step.
+    Adds, subtracts, compares, and multiplies by whole numbers; there is no division, since money does not divide exactly.
+
+    Attributes:
+        nanos: may be negative (a credit); within ± 2**63, what a database column holds.
+    """
 
     nanos: int
 
+    def __post_init__(self) -> None:
+        if type(self.nanos) is not int:
+            raise TypeError(f"nano-dollars are whole numbers, not {type(self.nanos).__name__}")
+        if abs(self.nanos) > _NANOS_MAX:
+            raise BadMoney(f"{self.nanos} nano-dollars are more than a ledger can hold")
+
     @classmethod
-    def usd(cls, text: str) -> "Money":
-        """Dollars from a decimal string such as `"0.00225"`.
+    def usd(cls, text: str) -> Self:
+        """The amount that a decimal string says: `"0.00225"`, `"50.00"`, `"-3"`.
 
         Raises:
-            ValueError: not a decimal number, or finer than a nano-dollar.
+            BadMoney: no plain decimal, or finer than a nano-dollar. Nothing is rounded in silence.
+            TypeError: not a string; a float has lost the amount before it gets here.
         """
-        try:
-            nanos = Decimal(text).scaleb(9)
-        except InvalidOperation:
-            raise ValueError(f"{text!r} is not an amount of dollars such as 0.0015") from None
-        if not nanos.is_finite() or nanos != nanos.to_integral_value():
-            raise ValueError(f"{text!r} is not a whole number of nano-dollars (nine decimal places)")
-        return cls(int(nanos))
+        if not isinstance(text, str):
+            raise TypeError(f"dollars are a decimal string, not {type(text).__name__}")
+        match = _DECIMAL.fullmatch(text)
+        if match is None:
+            raise BadMoney(f'{text!r} is not a decimal number of dollars such as "0.00225"')
+        sign, whole, fraction = match[1], match[2], (match[3] or "").rstrip("0")
+        if len(fraction) > 9:
+            raise BadMoney(f"{text!r} is finer than a nano-dollar")
+        nanos = int(whole) * NANOS_PER_USD + int(fraction.ljust(9, "0"))
+        return cls(-nanos if sign else nanos)
 
     def __str__(self) -> str:
-        whole, nanos = divmod(abs(self.nanos), 10**9)
-        text = f"{whole}.{nanos:09d}".rstrip("0").rstrip(".")
+        """Dollars in plain decimals, never in scientific notation: `0.00225`, `50`, `-0.001`."""
+        whole, fraction = divmod(abs(self.nanos), NANOS_PER_USD)
+        text = f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
         return f"-{text}" if self.nanos < 0 else text
 
+    def __bool__(self) -> bool:
+        return self.nanos != 0
+
     def __add__(self, other: "Money") -> "Money":
+        if not isinstance(other, Money):
+            return NotImplemented
         return Money(self.nanos + other.nanos)
 
     def __sub__(self, other: "Money") -> "Money":
+        if not isinstance(other, Money):
+            return NotImplemented
         return Money(self.nanos - other.nanos)
 
-    def __mul__(self, units: int) -> "Money":
-        return Money(self.nanos * units)
+    def __neg__(self) -> "Money":
+        return Money(-self.nanos)
+
+    def __mul__(self, times: int) -> "Money":
+        if type(times) is not int:
+            return NotImplemented
+        return Money(self.nanos * times)
+
+    __rmul__ = __mul__
 
 
 FREE = Money(0)

@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import sqlalchemy as sa
 from flask import Flask
 
 from gateway.api import add_resources
@@ -17,24 +15,10 @@ from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
+from gateway.parts import Parts
 from gateway.settings import BadSettings, Settings
 from providers import registry
 from providers.contract import BadEnvironment, Provider
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the resources are made of. Made after fork, once a process, shared by its threads."""
-
-    settings: Settings
-    database: sa.Engine
-    keys: Keys
-    dispatcher: Dispatcher
-
-    def close(self) -> None:
-        """Let running calls end, then let go of everything."""
-        self.dispatcher.close()
-        self.database.dispose()
 
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
@@ -77,6 +61,8 @@ def build_providers(settings: Settings, environ: Mapping[str, str]) -> list[Prov
 
 def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     providers = build_providers(settings, environ)
+    for provider in providers:
+        provider.warm()
     database = prepare_database(settings.database_url)
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker) for provider in providers]

@@ -11,7 +11,7 @@ from gateway.outcome import Considered, Outcome
 from gateway.race import Leg, Race
 from gateway.wire.options import Options
 from providers import registry
-from providers.contract import Feature
+from providers.contract import Feature, Health
 from providers.errors import ImageRefused, ProviderOverloaded
 from providers.images import Image
 
@@ -77,22 +77,31 @@ class Dispatcher:
             line.close()
 
     def _choose(self, image: Image, options: Options) -> Route:
+        """The providers that can answer, in the enabled list's order; those that are not ready last, since they may be in time."""
         features = frozenset(options.features)
-        lines: list[Line] = []
-        considered: list[Considered] = []
+        able: list[tuple[Line, Health]] = []
+        skipped: list[Considered] = []
         for name in options.providers or self.lines:
             if name not in self.lines and name not in registry.names():
                 raise InvalidParameter("providers", f"There is no provider {name!r}; there are: {', '.join(self.lines)}.")
             line = self.lines.get(name)
             reason = "disabled" if line is None else _reason_against(line, image, features)
             if line is None or reason:
-                considered.append(Considered(name, None, None, "skipped", reason))
-                continue
-            latency_ms_p95 = line.latency_ms(features, 0.95)
-            decision, why = ("next", "fallback") if lines else ("first", "first of the enabled list")
-            considered.append(Considered(name, None, latency_ms_p95, decision, why))  # type: ignore[arg-type]
-            lines.append(line)
-        return Route(tuple(lines), tuple(considered))
+                skipped.append(Considered(name, None, None, "skipped", reason))
+            else:
+                able.append((line, line.provider.health()))
+        able.sort(key=lambda one: not one[1].ready)
+        chosen = [
+            Considered(
+                line.name,
+                None,
+                line.latency_ms(features, 0.95),
+                "next" if position else "first",
+                "first of the enabled list" if not position else "fallback" if health.ready else f"not_ready: {health.detail}",
+            )
+            for position, (line, health) in enumerate(able)
+        ]
+        return Route(tuple(line for line, _ in able), (*chosen, *skipped))
 
     def _ask_in_turn(self, race: Race, lines: tuple[Line, ...], options: Options) -> Leg | None:
         """The first answer of the route's providers, the next asked where the one before fails or is late."""
@@ -133,10 +142,7 @@ def _reason_against(line: Line, image: Image, features: frozenset[Feature]) -> s
     if refusal := line.provider.refusal(image, features):
         return f"image_refused: {refusal}"
     circuit = line.circuit_key(features)
-    if not line.breaker.would_allow(circuit):
-        return f"circuit_open: {line.breaker.reason(circuit)}"
-    health = line.provider.health()
-    return "" if health.ready else f"not_ready: {health.detail}"
+    return "" if line.breaker.would_allow(circuit) else f"circuit_open: {line.breaker.reason(circuit)}"
 
 
 def _nobody_can(route: Route) -> GatewayError:

@@ -115,9 +115,6 @@ class ImageFetcher:
         self._bytes_max = bytes_max
         self._world = world or World()
         self._fetches = Bulkhead("fetch", FETCHES_MAX)
-        self._tls = Once(self._make_tls)
-        self._s3 = Once(self._make_s3)
-        self._google = Once(self._make_google)
 
     def fetch(self, uri: str, timeout_s: float) -> Fetched:
         """The picture at `uri`, within `timeout_s` seconds in all.
@@ -176,7 +173,7 @@ class ImageFetcher:
         def read(attempt: Attempt) -> Fetched:
             address = self._address(host, port)
             # The connection goes to the address that was looked at; the name is what the certificate and the server are asked for.
-            pool = AnnouncedHTTPSPool(address, port, ssl_context=self._tls(), server_hostname=host, assert_hostname=host, maxsize=1)
+            pool = AnnouncedHTTPSPool(address, port, ssl_context=self._tls, server_hostname=host, assert_hostname=host, maxsize=1)
             try:
                 return Fetched(self._get(pool, target, _HEADERS | {"Host": host if port == 443 else f"{host}:{port}"}, attempt), None)
             finally:
@@ -200,7 +197,7 @@ class ImageFetcher:
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- slow to import, and only for s3://
 
             try:
-                found = self._s3().get_object(Bucket=bucket, Key=name, **({"VersionId": version} if version else {}))
+                found = self._s3.get_object(Bucket=bucket, Key=name, **({"VersionId": version} if version else {}))
             except (ClientError, BotoCoreError) as error:
                 raise UriUnreachable(
                     f"S3 does not give s3://{bucket}/{name}: {error}. Check it, and that the gateway's role may read it."
@@ -218,7 +215,7 @@ class ImageFetcher:
             from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 -- slow to import, and only for gs://
 
             try:
-                return Fetched(self._get(self._google(), target, _HEADERS, attempt), f"gs://{bucket}/{key}")
+                return Fetched(self._get(self._google, target, _HEADERS, attempt), f"gs://{bucket}/{key}")
             except GoogleAuthError as error:
                 raise UriUnreachable(f"gs:// needs Google credentials, and there are none that work here: {error}.") from error
 
@@ -243,10 +240,12 @@ class ImageFetcher:
             raise AnswerTooLarge("The host says so.")
         return read_answer(answer, self._bytes_max)
 
-    def _make_tls(self) -> ssl.SSLContext:
+    @Once
+    def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._world.ca_file)
 
-    def _make_s3(self) -> Any:
+    @Once
+    def _s3(self) -> Any:
         import boto3  # noqa: PLC0415 -- slow to import, and only for s3://
         from botocore.config import Config  # noqa: PLC0415
 
@@ -256,7 +255,8 @@ class ImageFetcher:
         client.meta.events.register_last("before-send.s3", send_by(pools, self._bytes_max))
         return client
 
-    def _make_google(self) -> Any:
+    @Once
+    def _google(self) -> Any:
         from google.auth.transport.urllib3 import AuthorizedHttp  # noqa: PLC0415 -- slow to import, and only for gs://
 
         pools = connection_pools(self._world.storage_url, FETCHES_MAX, self._world.ca_file)

@@ -1,6 +1,6 @@
 """What became of one picture: the dispatcher's answer, in our own words."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from cost.money import FREE, Money
@@ -40,6 +40,7 @@ class Outcome:
 
     Attributes:
         provider, model: whose answer it is; None for a dry run.
+        detections: everything that was found; `kept` is what the client sees.
         cost: over all attempts.
         degraded: money or time was out, and the in-house model answered instead of what the policy would have chosen.
     """
@@ -56,4 +57,11 @@ class Outcome:
     simulated: bool = False
     latency_ms: float = 0.0
     attempts: tuple[Attempt, ...] = ()
-    considered: tuple[Considered, ...] = field(default=())
+    considered: tuple[Considered, ...] = ()
+
+    @property
+    def kept(self) -> list[Detection]:
+        """What the client asked to see: of its features, sure enough, the surest first, no more than it wants."""
+        options = self.options
+        wanted = [d for d in self.detections if d.confidence >= options.min_confidence and d.feature in options.features]
+        return sorted(wanted, key=lambda found: -found.confidence)[: options.max_results]

@@ -16,7 +16,7 @@ _GRACE_S = 30
 """Seconds that running requests have after SIGTERM."""
 
 
-class GatewayServer(BaseApplication):  # type: ignore[misc]
+class GatewayServer(BaseApplication):
     """Gunicorn, configured from our settings alone: no configuration file and no GUNICORN_CMD_ARGS."""
 
     def __init__(self, settings: Settings) -> None:

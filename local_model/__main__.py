@@ -10,6 +10,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from local_model.lifetime import die_with_parent
+from local_model.memory import use_few_arenas
 from local_model.server import Server
 
 THREADS = 64
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--bind", default=os.environ.get("MODEL_BIND", "unix:var/model.sock"), help="unix:PATH or HOST:PORT")
     parser.add_argument("--weights", type=Path, help="a TOML file that describes another detector (see local_model/detector.py)")
     arguments = parser.parse_args()
+    use_few_arenas()
     if os.environ.get("DIE_WITH_PARENT") == "1":
         die_with_parent()
     if arguments.bind.startswith("unix:"):

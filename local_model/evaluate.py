@@ -56,9 +56,10 @@ def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None 
         progress: a bar on stderr.
 
     Raises:
-        BadDataset: annotations missing or not COCO JSON; a listed picture missing or damaged; no name that the model knows.
+        BadDataset: annotations missing or not COCO JSON; a listed picture missing or damaged.
     """
     truth = _read(annotations)
+    known = _coco(truth, annotations)
     missing = [entry["file_name"] for entry in truth["images"] if not (images_dir / entry["file_name"]).is_file()]
     if missing:
         raise BadDataset(f"{len(missing)} of {len(truth['images'])} listed pictures are not in {images_dir}; the first is {missing[0]}.")
@@ -73,7 +74,7 @@ def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None 
     with bar:
         found = list(_detections(truth, images_dir, predictor, bar))
     seconds = time.perf_counter() - started
-    ap, ap50 = _average_precision(truth, found)
+    ap, ap50 = _average_precision(known, found)
     images = len(truth["images"])
     return {"ap": ap, "ap50": ap50, "images": images, "images_per_s": images / seconds, "model": predictor.model}
 
@@ -94,10 +95,21 @@ def _read(annotations: Path) -> dict[str, Any]:
         entries = truth.get(part) if isinstance(truth, dict) else None
         if not isinstance(entries, list) or not entries:
             raise BadDataset(f"The annotations {annotations} are not COCO JSON: there is no list of {part}.")
-        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in entries):
+        if not all(isinstance(entry, dict) and keys <= entry.keys() and _named(entry) for entry in entries):
             raise BadDataset(f"The annotations {annotations} are not COCO JSON: each of {part} needs {', '.join(sorted(keys))}.")
     whole: dict[str, Any] = truth
     return whole
+
+
+def _named(entry: dict[str, Any]) -> bool:
+    return isinstance(entry.get("file_name", ""), str) and isinstance(entry.get("name", ""), str)
+
+
+def _coco(truth: dict[str, Any], annotations: Path) -> COCO:
+    try:
+        return COCO(truth)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadDataset(f"The annotations {annotations} are not COCO JSON: {error}.") from error
 
 
 def _detections(truth: dict[str, Any], images_dir: Path, predictor: Predicts, bar: "tqdm[Any]") -> Iterator[dict[str, Any]]:
@@ -128,11 +140,10 @@ def _open(path: Path) -> Pixels:
         raise BadDataset(f"{path} is not a whole picture: {error}.") from error
 
 
-def _average_precision(truth: dict[str, Any], found: list[dict[str, Any]]) -> tuple[float, float]:
+def _average_precision(known: COCO, found: list[dict[str, Any]]) -> tuple[float, float]:
     """AP and AP50 by hotcoco, which gives pycocotools' numbers (https://github.com/derekallman/hotcoco)."""
     if not found:
         return 0.0, 0.0
-    known = COCO(truth)
     evaluation = COCOeval(known, known.load_res(found), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()

@@ -117,6 +117,10 @@ class Bulkhead:
         except Exception as error:
             raise ProviderFailed(f"{self._name}: {type(error).__name__}: {error}") from error
 
+    def start(self, work: Callable[[], object]) -> None:
+        """Do it soon, and let nobody wait for it or hear how it ended."""
+        self._threads.submit(work)
+
     def close(self) -> None:
         """Take no more calls. Those that run end by their own time limits."""
         self._threads.shutdown(wait=False)

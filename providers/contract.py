@@ -115,6 +115,9 @@ class Provider(Protocol):
             ProviderError: and nothing else, within `timeout_s` seconds in all.
         """
 
+    def warm(self) -> None:
+        """Start what takes long, so that the first request need not wait for it. Returns at once."""
+
     def health(self) -> Health:
         """Whether it could answer now, from what is known without asking it."""
 

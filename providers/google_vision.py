@@ -22,8 +22,9 @@ from providers.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
+from providers.formats import format_of, open_picture
 from providers.google_vision_answers import IN_PIXELS, MODEL, parse
-from providers.images import Image, ImageError, size_of
+from providers.images import Image, ImageError
 from providers.once import Once
 
 NAME = "google_vision"
@@ -94,7 +95,6 @@ class GoogleVision:
         self._endpoint = endpoint
         self._insecure = insecure
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._client = Once(self._make_client)
         self._unreadable: set[str] = set()
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
@@ -118,12 +118,12 @@ class GoogleVision:
         if response.error.code:
             raise self._refused(response.error, source)
         in_pixels = "content" in source and call.features & IN_PIXELS
-        return parse(response, call.features, size_of(source["content"]) if in_pixels else (image.width, image.height))
+        return parse(response, call.features, _size_of(source["content"]) if in_pixels else (image.width, image.height))
 
     def _picture(self, image: Image) -> dict[str, Any]:
         """What to send. By reference only where it lies upright: what Google does with EXIF's orientation is not documented."""
         bucket = _bucket(image.reference)
-        as_it_lies = image.format in FORMATS and image.orientation == 1 and image.mode in {"L", "RGB"}
+        as_it_lies = image.format in FORMATS and image.orientation == 1 and image.plain
         small = len(image.content) <= REFERENCED_BYTES_MAX and image.width * image.height <= PIXELS_MAX
         if bucket and bucket not in self._unreadable and as_it_lies and small:
             return {"source": {"gcs_image_uri": image.reference}}
@@ -143,7 +143,7 @@ class GoogleVision:
         features = [{"type_": getattr(vision.Feature.Type, usage.sku), "max_results": _RESULTS_MAX} for usage in call.usage]
         request = vision.BatchAnnotateImagesRequest.pb()(requests=[{"image": source, "features": features}])
         try:
-            client = self._client()
+            client = self._client
             attempt.sending()
             answer = client.batch_annotate_images(
                 request=vision.BatchAnnotateImagesRequest.wrap(request), retry=None, timeout=attempt.left_s
@@ -168,7 +168,8 @@ class GoogleVision:
         refused.maybe_billed = True
         return refused
 
-    def _make_client(self) -> Any:
+    @Once
+    def _client(self) -> Any:
         import grpc  # noqa: PLC0415 -- slow to import; not every gateway asks Google
         from google.cloud import vision_v1 as vision  # noqa: PLC0415
         from google.cloud.vision_v1.services.image_annotator.transports import ImageAnnotatorGrpcTransport  # noqa: PLC0415
@@ -192,6 +193,10 @@ class GoogleVision:
             transport = ImageAnnotatorGrpcTransport(host=self._endpoint, channel=channel)
         return vision.ImageAnnotatorClient(transport=transport)
 
+    def warm(self) -> None:
+        """See `Provider.warm`. Without it the first call would make the client within its own time limit."""
+        self._calls.start(lambda: self._client)
+
     def health(self) -> Health:
         """Ready: whether the credentials are good is only known by asking."""
         return Health(ready=True)
@@ -199,8 +204,8 @@ class GoogleVision:
     def close(self) -> None:
         """See `Provider.close`."""
         self._calls.close()
-        if self._client.made is not None:
-            self._client.made.transport.close()
+        if "_client" in self.__dict__:
+            self._client.transport.close()
 
 
 def translated(error: Any) -> ProviderError:
@@ -222,6 +227,10 @@ def _retry_after_s(error: Any) -> float | None:
             if name == "retry-after" and str(value).isdecimal():
                 return float(value)
     return None
+
+
+def _size_of(content: bytes) -> tuple[int, int]:
+    return open_picture(content, format_of(content) or "jpeg").size
 
 
 def _bucket(reference: str | None) -> str:

@@ -1,55 +1,56 @@
 """Pictures: from the bytes a client sent to upright RGB, and to the bytes that a provider takes.
 
 Everything is decided by the bytes, never by a name or a declared type. Size limits are checked on the header, before a pixel is decoded.
+Of several pictures in a file (animations, pages, a phone's multi-picture JPEG) the first counts. What stands after the picture is ignored.
+A JPEG without its end marker is refused even where every pixel is there: nothing tells it from one that lost its lower half, which decoders
+fill with grey. A PNG is whole when its pixels are.
 """
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 from numpy.typing import NDArray
 
-from providers.metadata import without_metadata
+from providers.colours import has_range, is_plain, to_srgb
+from providers.formats import DEFAULT_FORMATS, KNOWN_FORMATS, format_of, open_picture, webp_size
+from providers.gate import PixelGate
+from providers.metadata import EOI, SOS, jpeg_parts, png_exif, without_metadata
+from providers.once import Once
+
+__all__ = [
+    "DEFAULT_FORMATS",
+    "KNOWN_FORMATS",
+    "Image",
+    "ImageError",
+    "ImageLimits",
+    "ImageTooLarge",
+    "InvalidImage",
+    "Pixels",
+    "UnsupportedFormat",
+    "read_image",
+]
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 """(height, width, 3) upright RGB."""
 
-# Our own limits stand before decoding and are lower for what matters; Pillow's would only warn (https://pillow.readthedocs.io, Image.open).
-PIL.Image.MAX_IMAGE_PIXELS = None
-
-DEFAULT_FORMATS = frozenset({"jpeg", "png", "webp"})
-KNOWN_FORMATS = DEFAULT_FORMATS | {"gif", "bmp", "tiff"}
-
-# Pictures and documents that we know and do not take: an honest 415 instead of "not an image".
-_SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
-    (b"\xff\xd8\xff", 0, "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", 0, "png"),
-    (b"WEBP", 8, "webp"),
-    (b"GIF8", 0, "gif"),
-    (b"BM", 0, "bmp"),
-    (b"II*\x00", 0, "tiff"),
-    (b"MM\x00*", 0, "tiff"),
-    (b"%PDF", 0, "pdf"),
-    (b"%!PS", 0, "eps"),
-    (b"8BPS", 0, "psd"),
-    (b"SIMPLE  =", 0, "fits"),
-    (b"\x00\x00\x01\x00", 0, "ico"),
-    (b"\x00\x00\x00\x0cjP  ", 0, "jpeg2000"),
-    (b"ftypavif", 4, "avif"),
-    (b"ftypheic", 4, "heic"),
-    (b"ftypmif1", 4, "heic"),
-)
 _WORKING_SIDE = 832
 """Twice the in-house model's input: large JPEGs are decoded scaled down, but never below this."""
 
 _SCANS_MAX = 64
-"""A progressive JPEG has about ten. Thousands make a small file take minutes (https://libjpeg-turbo.org/pmwiki/uploads/About/TwoIssueswiththeJPEGStandard.pdf)."""
+_SCAN_PIXELS_MAX = 1_000_000_000
+"""A progressive JPEG has about ten scans. Thousands, or many over many pixels, make a small file take minutes
+(https://libjpeg-turbo.org/pmwiki/uploads/About/TwoIssueswiththeJPEGStandard.pdf)."""
+
+_GATE = PixelGate(40_000_000)
+"""Decoding takes 8 to 16 bytes a pixel: at most about half a gigabyte at a time, or one larger picture alone."""
 
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -98,7 +99,7 @@ class ImageLimits:
 
 @dataclass(frozen=True)
 class Image:
-    """One picture, decoded at most once.
+    """One picture, shared by threads; its pixels are decoded at most once.
 
     Attributes:
         content: the bytes as they came.
@@ -106,6 +107,7 @@ class Image:
         width, height: of the UPRIGHT picture, in pixels.
         orientation: EXIF's, 1..8; 1 is upright.
         mode: Pillow's name of the stored colours.
+        plain: whether they are what `pixels` has: opaque grey or RGB in sRGB.
         reference: where a cloud of its own can read the same bytes: `s3://bucket/key` or `gs://bucket/key`.
     """
 
@@ -115,46 +117,58 @@ class Image:
     height: int
     orientation: int
     mode: str
+    plain: bool = False
     reference: str | None = None
 
-    @cached_property
+    @Once
     def digest(self) -> str:
         """SHA-256 of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
-    @cached_property
+    @Once
     def pixels_digest(self) -> str:
-        """SHA-256 of the upright RGB pixels and their shape, in hex: the same for the same picture in another container."""
-        pixels = _upright(self, None)
-        shape = f"{pixels.shape[1]}x{pixels.shape[0]}:".encode()
-        return hashlib.sha256(shape + pixels.tobytes()).hexdigest()
-
-    @cached_property
-    def pixels(self) -> Pixels:
-        """Upright RGB, at full size or, of a large picture, scaled down to a longer side of at least 832.
+        """SHA-256 of the upright RGB pixels and their shape, in hex: the same for the same picture in another container.
 
         Raises:
             InvalidImage: truncated or damaged.
         """
-        return _upright(self, _WORKING_SIDE)
+        with _upright(self, None) as picture:
+            digest = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
+            for top in range(0, picture.height, 256):
+                digest.update(picture.crop((0, top, picture.width, min(top + 256, picture.height))).tobytes())
+        return digest.hexdigest()
+
+    @Once
+    def pixels(self) -> Pixels:
+        """Upright RGB, at full size or, of a large picture, scaled down to a longer side of at least 832. Read-only.
+
+        Raises:
+            InvalidImage: truncated or damaged.
+        """
+        with _upright(self, _WORKING_SIDE) as picture:
+            return np.asarray(picture)
 
     def encoded(self, formats: frozenset[str], bytes_max: int, side_max: int) -> bytes:
         """The upright picture as a provider takes it, without EXIF or anything else beside the picture.
 
         The client's own bytes where they fit, else a JPEG of the best quality and then the largest size that fit. Boxes are fractions,
-        so a scaled picture changes none.
+        so a scaled picture changes none. The same picture and arguments give the same bytes.
 
         Args:
             formats: that the provider decodes; JPEG must be one.
             bytes_max: of the encoded picture.
             side_max: of the longer side, in pixels.
+
+        Raises:
+            InvalidImage: truncated or damaged.
+            ImageTooLarge: not even one pixel fits.
         """
-        plain = self.orientation == 1 and self.mode in {"L", "RGB"} and max(self.width, self.height) <= side_max
-        if plain and self.format in formats:
+        if self.plain and self.orientation == 1 and self.format in formats and max(self.width, self.height) <= side_max:
             bare = without_metadata(self.content, self.format)
             if bare is not None and len(bare) <= bytes_max:
                 return bare
-        return _as_jpeg(_upright(self, None), bytes_max, side_max)
+        with _upright(self, side_max) as picture:
+            return _as_jpeg(picture, bytes_max, side_max)
 
 
 def read_image(content: bytes, limits: ImageLimits, reference: str | None = None) -> Image:
@@ -169,48 +183,56 @@ def read_image(content: bytes, limits: ImageLimits, reference: str | None = None
         raise InvalidImage("The image is empty: 0 bytes were sent.")
     if len(content) > limits.content_bytes_max:
         raise ImageTooLarge(f"The image is {len(content)} bytes; at most {limits.content_bytes_max} are taken.")
-    image_format = _format_of(content)
+    image_format = format_of(content)
     taken = ", ".join(sorted(limits.formats))
     if image_format is None:
         raise InvalidImage(f"These bytes are not an image. Send one of: {taken}.")
     if image_format not in limits.formats:
         raise UnsupportedFormat(f"This is {image_format}, which is not taken here. Send one of: {taken}.")
-    if image_format == "jpeg" and content.count(b"\xff\xda") > _SCANS_MAX:
-        raise InvalidImage(f"This JPEG has more than {_SCANS_MAX} scans. Save it again as a baseline JPEG.")
-    picture = _decoder_says(lambda: PIL.Image.open(io.BytesIO(content), formats=(image_format.upper(),)))
+    # Before Pillow, which walks segments, chunks and fill bytes one by one in Python: millions would hold the process for seconds.
+    scans = _decoder_says(lambda: _scans_of(content)) if image_format == "jpeg" else 1
+    block = _decoder_says(lambda: png_exif(content)) if image_format == "png" else None
+    if image_format == "webp":
+        _check_size(*webp_size(content), limits)
+    picture = _decoder_says(lambda: open_picture(content, image_format))
     width, height = picture.size
+    _check_size(width, height, limits)
+    if scans * width * height > _SCAN_PIXELS_MAX:
+        raise InvalidImage(f"This JPEG has {scans} scans, too many for its size. Save it again as a baseline JPEG.")
+    if not has_range(picture):
+        raise UnsupportedFormat("The pixels are 32-bit or floating-point numbers. Save the picture with 8 or 16 bits.")
+    # A TIFF's is 1: Pillow's decoder turns it itself.
+    orientation = 1 if image_format == "tiff" else _orientation_of(block or picture.info.get("exif"))
+    if orientation >= 5:  # 5..8 lie on their side
+        width, height = height, width
+    return Image(content, image_format, width, height, orientation, picture.mode, is_plain(picture), reference)
+
+
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
     if width < 1 or height < 1:
         raise InvalidImage(f"The image is {width} x {height} pixels: there is nothing to look at.")
     if width * height > limits.pixels_max:
         raise ImageTooLarge(f"The image is {width} x {height} pixels; at most {limits.pixels_max} in all are taken.")
     if max(width, height) > limits.side_max:
         raise ImageTooLarge(f"The image is {width} x {height} pixels; a side may have at most {limits.side_max}.")
-    orientation = _orientation_of(picture)
-    if orientation >= 5:  # 5..8 lie on their side
-        width, height = height, width
-    return Image(content, image_format, width, height, orientation, picture.mode, reference)
 
 
-def size_of(content: bytes) -> tuple[int, int]:
-    """Width and height in pixels of an encoded picture, as it lies: from its header.
-
-    Raises:
-        InvalidImage: not one that Pillow knows.
-    """
-    return _decoder_says(lambda: PIL.Image.open(io.BytesIO(content))).size
-
-
-def _format_of(content: bytes) -> str | None:
-    for signature, offset, name in _SIGNATURES:
-        if content.startswith(signature, offset):
-            return name
-    head = content[:1024].lstrip().lower()
-    return "svg" if head.startswith((b"<svg", b"<?xml")) and b"<svg" in head else None
+def _scans_of(content: bytes) -> int:
+    kinds = [part.kind for part in jpeg_parts(content)]
+    if kinds[-1:] != [EOI]:
+        raise InvalidImage("This JPEG is cut short: its end marker is missing. Send the whole file.")
+    scans = kinds.count(SOS)
+    if not 1 <= scans <= _SCANS_MAX:
+        raise InvalidImage(f"This JPEG has {scans} scans; 1 to {_SCANS_MAX} are taken. Save it again as a baseline JPEG.")
+    return scans
 
 
-def _orientation_of(picture: PIL.Image.Image) -> int:
+def _orientation_of(block: bytes | None) -> int:
+    """EXIF's, and no other: XMP's is ignored, as browsers do."""
+    exif = PIL.Image.Exif()
     try:
-        orientation = picture.getexif().get(0x0112, 1)
+        exif.load(block or b"")
+        orientation = exif.get(0x0112)
     except Exception:  # noqa: BLE001 -- a damaged EXIF block is no reason to refuse the picture beside it
         return 1
     return orientation if orientation in _UPRIGHT else 1
@@ -220,48 +242,38 @@ def _decoder_says(decode: Callable[[], T]) -> T:
     """What a decoder answers; whatever it raises is the file's fault."""
     try:
         return decode()
-    except MemoryError:
+    except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageTooLarge("The image takes more memory to decode than there is. Send it smaller.") from error
     except Exception as error:  # decoders raise nearly everything: OSError, SyntaxError, struct.error, zlib.error, ...
         raise InvalidImage(f"The image is damaged or cut short ({error}).") from error
 
 
-def _upright(image: Image, side_min: int | None) -> Pixels:
-    """Decode: upright RGB, scaled down in the decoder to a longer side of at least `side_min` where it can."""
+@contextmanager
+def _upright(image: Image, side_min: int | None) -> Iterator[PIL.Image.Image]:
+    """The decoded picture, upright RGB, scaled down to a longer side of at least `side_min` where it is more than twice that.
 
-    def decode() -> PIL.Image.Image:
-        picture = PIL.Image.open(io.BytesIO(image.content), formats=(image.format.upper(),))
-        if side_min is not None:
-            picture.draft(None, (side_min, side_min))
-        picture.load()
-        return _as_rgb(picture)
-
-    picture = _decoder_says(decode)
-    if side_min is not None and max(picture.size) > 2 * side_min:  # not a JPEG: no decoder scaled it
-        picture.thumbnail((side_min, side_min), PIL.Image.Resampling.BOX)
-    if image.orientation != 1:
-        picture = picture.transpose(_UPRIGHT[image.orientation])
-    return np.asarray(picture)
+    Others that are large wait for the end of the block: hold on to nothing of full size.
+    """
+    picture = _decoder_says(lambda: open_picture(image.content, image.format))
+    pixels = image.width * image.height
+    if side_min is not None and picture.draft(None, (side_min, side_min)) and "progressive" not in picture.info:
+        pixels = picture.width * picture.height  # a progressive one is held at full size, whatever comes out
+    with _GATE.hold(pixels):
+        yield _decoder_says(lambda: _decoded(picture, image.orientation, side_min))
 
 
-def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Any colours as 8-bit RGB; what is transparent lies on white."""
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode.startswith("I"):  # 16-bit grey. Pillow would clip it: 1000 of 65535 becomes white
-        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
-        return PIL.Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        raise InvalidImage("Pixels are floating-point numbers. Save the picture with 8 or 16 bits.")
-    if picture.has_transparency_data:
-        coloured = picture.convert("RGBA")
-        white = PIL.Image.new("RGBA", coloured.size, "white")
-        return PIL.Image.alpha_composite(white, coloured).convert("RGB")
-    return picture.convert("RGB")
+def _decoded(picture: PIL.ImageFile.ImageFile, orientation: int, side_min: int | None) -> PIL.Image.Image:
+    picture.load()
+    srgb = to_srgb(picture)
+    srgb.info.clear()  # Pillow would write comments and more of it into a new file
+    if side_min is not None and max(srgb.size) > 2 * side_min:  # no decoder but JPEG's scales
+        srgb.thumbnail((side_min, side_min), PIL.Image.Resampling.BOX)
+    return srgb if orientation == 1 else srgb.transpose(_UPRIGHT[orientation])
 
 
-def _as_jpeg(pixels: Pixels, bytes_max: int, side_max: int) -> bytes:
-    picture = PIL.Image.fromarray(pixels)
+def _as_jpeg(picture: PIL.Image.Image, bytes_max: int, side_max: int) -> bytes:
     if max(picture.size) > side_max:
         picture.thumbnail((side_max, side_max), PIL.Image.Resampling.LANCZOS)
     while True:
@@ -270,4 +282,6 @@ def _as_jpeg(pixels: Pixels, bytes_max: int, side_max: int) -> bytes:
             picture.save(out, "JPEG", quality=quality)
             if out.tell() <= bytes_max:
                 return out.getvalue()
+        if picture.size == (1, 1):
+            raise ImageTooLarge(f"No picture has as little as {bytes_max} bytes.")
         picture = picture.resize((max(picture.width * 3 // 4, 1), max(picture.height * 3 // 4, 1)), PIL.Image.Resampling.LANCZOS)

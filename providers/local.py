@@ -140,9 +140,11 @@ class InProcess:
         return seen
 
     def health(self) -> Health:
-        """Ready, unless loading was tried and failed."""
-        loading = self._loading
-        if loading is not None and loading.done() and (error := loading.exception()) is not None:
+        """Ready, once it is loaded."""
+        loading = self._loaded()
+        if not loading.done():
+            return Health(ready=False, detail="It is still loading.")
+        if (error := loading.exception()) is not None:
             return Health(ready=False, detail=f"It can't be loaded: {error}")
         return Health(ready=True, detail="in this process")
 

@@ -1,27 +1,36 @@
-"""Something that is made on first use and then shared by all threads: an SDK's client, after fork."""
+"""A property that is made once an instance, however many threads ask for it."""
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Call it to have the thing; the first call makes it. What fails to be made is tried again by the next call.
+    """`functools.cached_property` with one lock an instance.
 
-    Attributes:
-        made: the thing, or None before the first call.
+    The library's own has one lock for ALL instances in Python 3.11 (one decode at a time in a process) and none from 3.12 on (each thread
+    decodes for itself). Source: https://docs.python.org/3/library/functools.html#functools.cached_property
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self.made: T | None = None
+    def __init__(self, make: Callable[[Any], T]) -> None:
         self._make = make
-        self._making = threading.Lock()
+        self.__doc__ = make.__doc__
 
-    def __call__(self) -> T:
-        """The thing. Raises what making it raises."""
-        with self._making:
-            if self.made is None:
-                self.made = self._make()
-            return self.made
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "Once[T] | T":
+        if instance is None:
+            return self
+        kept = instance.__dict__  # found there before this is asked again: it has no __set__
+        with kept.setdefault("_once", threading.RLock()):
+            if self._name not in kept:
+                kept[self._name] = self._make(instance)
+        value: T = kept[self._name]
+        return value

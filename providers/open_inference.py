@@ -108,7 +108,7 @@ class OpenInference:
         response, body = self._ask("POST", f"{self._path}/infer", deadline, headers, head + pixels.tobytes())
         try:
             prediction = parse(body, response.headers.get("Inference-Header-Content-Length"))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ProviderProtocolError(f"The model server's answer can't be read: {error}") from error
         self._model = prediction.model
         return prediction
@@ -199,7 +199,7 @@ def parse(content: bytes, head_length: str | None) -> Prediction:
         head_length: the header that tells where the JSON ends; None: it is all JSON.
 
     Raises:
-        ValueError, KeyError, TypeError: it is no such answer.
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: it is no such answer.
     """
     ends = len(content) if head_length is None else int(head_length)
     if not 0 <= ends <= len(content):

@@ -115,7 +115,6 @@ class Rekognition:
         self._client_options = client_options
         self._session_options = session_options
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._client = Once(self._make_client)
         self._unreadable: set[str] = set()
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
@@ -149,7 +148,7 @@ class Rekognition:
     def _picture(self, image: Image) -> dict[str, Any]:
         """By reference where Rekognition reads the same upright picture by it, else the picture itself."""
         bucket, key, version = _s3_object(image.reference)
-        as_it_lies = image.format in FORMATS and image.orientation == 1 and image.mode in {"L", "RGB"}
+        as_it_lies = image.format in FORMATS and image.orientation == 1 and image.plain
         small = len(image.content) <= REFERENCED_BYTES_MAX and max(image.width, image.height) <= SIDE_MAX
         if bucket and bucket not in self._unreadable and as_it_lies and small:
             return {"S3Object": {"Bucket": bucket, "Name": key} | ({"Version": version} if version else {})}
@@ -163,7 +162,7 @@ class Rekognition:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
-            answer: Mapping[str, object] = getattr(self._client(), xform_name(operation))(Image=picture, **_PARAMETERS[operation])
+            answer: Mapping[str, object] = getattr(self._client, xform_name(operation))(Image=picture, **_PARAMETERS[operation])
         except ClientError as error:
             raise self._refused(error, picture) from error
         except BotoCoreError as error:  # no credentials, no region, ...: it does not send, our transport does
@@ -184,7 +183,8 @@ class Rekognition:
             refused.retryable = True  # Rekognition may not read the bucket, or not from its region: the next call carries the picture
         return refused
 
-    def _make_client(self) -> Any:
+    @Once
+    def _client(self) -> Any:
         import boto3  # noqa: PLC0415 -- slow to import; not every gateway asks AWS
         from botocore.config import Config  # noqa: PLC0415
 
@@ -197,6 +197,10 @@ class Rekognition:
         pools = connection_pools(client.meta.endpoint_url, CALLS_MAX, ca_bundle)
         client.meta.events.register_last(f"before-send.{NAME}", send_by(pools, ANSWER_BYTES_MAX))
         return client
+
+    def warm(self) -> None:
+        """See `Provider.warm`. Without it the first call would make the client within its own time limit."""
+        self._calls.start(lambda: self._client)
 
     def health(self) -> Health:
         """Ready: whether the credentials are good is only known by asking."""

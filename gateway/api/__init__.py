@@ -1,7 +1,5 @@
 """One module a resource of the API, the problem documents and the OpenAPI description."""
 
-from typing import TYPE_CHECKING
-
 from flask_restful import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
@@ -11,9 +9,7 @@ from gateway.api.keys import KeyOfName, KeysOfAll
 from gateway.api.openapi import OpenApi
 from gateway.api.providers import Providers
 from gateway.api.start import Start
-
-if TYPE_CHECKING:
-    from gateway.app import Parts
+from gateway.parts import Parts
 
 RESOURCES = {
     "/": Start,
@@ -27,7 +23,7 @@ RESOURCES = {
 }
 
 
-def add_resources(api: Api, parts: "Parts") -> None:
+def add_resources(api: Api, parts: Parts) -> None:
     """Put every resource at its address, each made with the parts."""
     for address, resource in RESOURCES.items():
         api.add_resource(resource, address, resource_class_kwargs={"parts": parts})

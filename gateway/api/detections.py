@@ -57,7 +57,7 @@ def _facts(outcome: Outcome) -> dict[str, object]:
         "cache": outcome.cache,
         "degraded": outcome.degraded,
         "attempts": [f"{attempt.provider}:{attempt.outcome}" for attempt in outcome.attempts],
-        "detections": len(outcome.detections),
+        "detections": len(outcome.kept),
         "width": outcome.image.width,
         "height": outcome.image.height,
         "format": outcome.image.format,

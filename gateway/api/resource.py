@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from flask import Response
 from flask_restful import Resource
@@ -10,9 +10,7 @@ from pydantic import BaseModel
 
 from gateway.errors import GatewayError
 from gateway.keys import Role
-
-if TYPE_CHECKING:
-    from gateway.app import Parts
+from gateway.parts import Parts
 
 OPEN: frozenset[Role] = frozenset()
 """For `roles`: nobody needs a key here."""
@@ -29,7 +27,7 @@ class GatewayResource(Resource):
 
     roles: ClassVar[frozenset[Role]]
 
-    def __init__(self, parts: "Parts") -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
 

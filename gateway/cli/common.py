@@ -1,10 +1,12 @@
 """What commands share: settings and database, with errors a person can act on."""
 
 import os
+import socket
 
 import click
 import sqlalchemy as sa
 
+from gateway.database import prepare_database
 from gateway.settings import BadSettings, Settings
 
 
@@ -18,11 +20,20 @@ def read_settings() -> Settings:
 
 def open_database(settings: Settings) -> sa.Engine:
     """The database with the newest schema."""
-    from gateway.database import prepare_database
-
     try:
         return prepare_database(settings.database_url)
     except (sa.exc.SQLAlchemyError, OSError) as error:
         where = sa.make_url(settings.database_url).render_as_string(hide_password=True)
         reason = getattr(error, "orig", None) or error
         raise click.ClickException(f"the database {where} can't be used: {reason}\nGATEWAY_DATABASE_URL names it.") from error
+
+
+def check_address_is_free(settings: Settings) -> None:
+    """Say at once that somebody listens there already, rather than after gunicorn's retries."""
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind, settings.port))
+        except OSError as error:
+            raise click.ClickException(f"can't listen on {settings.bind}:{settings.port}: {error.strerror}. Choose with PORT=…") from error

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from local_model.evaluate import BadDataset, evaluate
+
 
 @click.command()
 @click.option("--images", required=True, type=click.Path(path_type=Path), help="A folder of pictures.")
@@ -12,11 +14,9 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(images: Path, annotations: Path, as_json: bool) -> None:
     """AP of the in-house model on pictures with known boxes."""
-    from local_model.evaluate import EvaluationError, evaluate
-
     try:
         result = evaluate(images, annotations)
-    except EvaluationError as error:
+    except BadDataset as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(result))

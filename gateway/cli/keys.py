@@ -32,7 +32,7 @@ def list_keys(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def create(name: str, role: Role, tags: tuple[str, ...], as_json: bool) -> None:
     """Make a key called NAME and print its token, which can't be shown again."""
-    pairs = dict(tag.split(":", 1) if ":" in tag else (tag, "") for tag in tags)
+    pairs = {name: text for name, _, text in (tag.partition(":") for tag in tags)}
     if not all(pairs.values()):
         raise click.BadParameter("write each tag as KEY:VALUE", param_hint="--tag")
     try:

@@ -4,19 +4,28 @@ import os
 
 import click
 
-from gateway.cli.common import open_database, read_settings
+from gateway.app import build_providers
+from gateway.cli.common import check_address_is_free, open_database, read_settings
+from gateway.keys import Keys, ensure_admin_key
+from gateway.server import GatewayServer
+from gateway.settings import BadSettings
+from local_model.lifetime import die_with_parent
+from local_model.memory import use_few_arenas
 
 
 @click.command()
 def command() -> None:
     """Serve the gateway on $PORT until stopped."""
-    from gateway.app import build_providers
-    from gateway.keys import Keys, ensure_admin_key
-    from gateway.server import GatewayServer
-
+    use_few_arenas()
+    if os.environ.get("DIE_WITH_PARENT") == "1":
+        die_with_parent()
     settings = read_settings()
-    for provider in build_providers(settings, os.environ):  # a wrong variable is told here, once, not by each worker
-        provider.close()
+    check_address_is_free(settings)
+    try:
+        for provider in build_providers(settings, os.environ):  # a wrong variable is told here, once, not by each worker
+            provider.close()
+    except BadSettings as error:
+        raise click.ClickException(f"the settings are wrong:\n{error}") from error
     database = open_database(settings)
     if token := ensure_admin_key(Keys(database), settings.admin_key):
         click.echo(f"The admin key, shown this once: {token}", err=True)

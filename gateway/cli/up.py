@@ -16,8 +16,9 @@ import click
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Printer
+from honcho.process import Process
 
-from gateway.cli.common import open_database, read_settings
+from gateway.cli.common import check_address_is_free, open_database, read_settings
 from gateway.keys import Keys, ensure_admin_key
 from gateway.settings import Settings
 from local_model.lifetime import die_with_parent
@@ -26,13 +27,31 @@ _READY_WITHIN_S = 120
 _PHOTO = Path("tests/photos/000000000471.jpg")
 
 
+class _MortalProcess(Process):
+    """Honcho's process between us and a Procfile line: it ignores SIGTERM, so only SIGKILL ends it when we are killed."""
+
+    def run(self, *args: object, **kwargs: object) -> None:
+        """Start the line and pass on what it prints."""
+        die_with_parent(signal.SIGKILL)
+        super().run(*args, **kwargs)
+
+
+class _Processes(Manager):
+    """Honcho's manager, whose processes never outlive it."""
+
+    def __init__(self) -> None:
+        super().__init__(Printer(sys.stdout))
+        self._process_ctor = _MortalProcess
+
+
 @click.command()
 def command() -> None:
     """Start the gateway and its model server, wait until they are ready, and say how to use them."""
     die_with_parent()
     settings = read_settings()
+    check_address_is_free(settings)
     token, note = _admin_token(settings)
-    processes = Manager(Printer(sys.stdout))
+    processes = _Processes()
     environ = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -70,7 +89,8 @@ def _tell_when_ready(settings: Settings, token: str, note: str) -> None:
         click.echo(f"\nNot ready after {_READY_WITHIN_S} s: {waiting_for}. Stopping.\n", err=True)
         os.kill(os.getpid(), signal.SIGTERM)
         return
-    curl = f"curl -s {address}/v1/detections -H {shlex.quote(f'Authorization: Bearer {token}')} -H 'Content-Type: image/jpeg' --data-binary @{_PHOTO}"
+    authorization = shlex.quote(f"Authorization: Bearer {token}")
+    curl = f"curl -s {address}/v1/detections -H {authorization} -H 'Content-Type: image/jpeg' --data-binary @{_PHOTO}"
     click.echo(f"\nvision-gateway is ready on {address} (docs: {address}/docs)\nAdmin key ({note}):\n\n  {token}\n\nTry it:\n\n  {curl}\n")
 
 

@@ -94,14 +94,14 @@ class DetectionsOut(_Schema):
 
 
 def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
-    """The answer a client reads: filtered by its options, the surest detections first."""
+    """The answer that a client reads."""
     options = outcome.options
     image = outcome.image
     return DetectionsOut(
         id=outcome.id,
         request_id=request_id,
         image=ImageOut(digest=image.digest, width=image.width, height=image.height, format=image.format),
-        detections=[_detection(found) for found in _kept(outcome)],
+        detections=[_detection(found) for found in outcome.kept],
         provider=outcome.provider,
         model=outcome.model,
         cost_usd=str(outcome.cost),
@@ -136,19 +136,13 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
     )
 
 
-def _kept(outcome: Outcome) -> list[Detection]:
-    options = outcome.options
-    wanted = [d for d in outcome.detections if d.confidence >= options.min_confidence and d.feature in options.features]
-    return sorted(wanted, key=lambda found: -found.confidence)[: options.max_results]
-
-
 def _detection(found: Detection) -> DetectionOut:
     box = found.box
     return DetectionOut(
         feature=found.feature,
         label=found.label,
         confidence=round(found.confidence, 4),
-        box=None if box is None else BoxOut(x_min=box.x_min, y_min=box.y_min, x_max=box.x_max, y_max=box.y_max),
+        box=None if box is None else BoxOut(**{side: round(getattr(box, side), 6) for side in BoxOut.model_fields}),
         provider=found.provider,
         provider_label=found.provider_label,
         text=found.text,

@@ -1,5 +1,6 @@
 """The options of a detection request: the same names in the query string, in form fields and in JSON."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,12 @@ from providers.contract import FEATURES, Feature
 Strategy = Literal["auto", "cheapest", "fastest", "best"]
 TAGS_MAX = 20
 _TAG_CHARS_MAX = 128
-_NANOS_MAX = 10**18
+_SHOWN_CHARS = 64
+"""Of a name that a client made up."""
+
+_DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+_EXPONENT_MAX = 20
 
 
 def _comma_list(value: Any) -> Any:
@@ -30,7 +36,9 @@ def _tags(value: Any) -> Any:
     """`key:value,…` as a mapping."""
     if isinstance(value, str):
         pairs = [part.partition(":") for part in value.split(",") if part.strip()]
-        value = {name.strip(): text.strip() for name, _, text in pairs}
+        value = {name.strip(" "): text.strip(" ") for name, _, text in pairs}
+        if len(value) != len(pairs):
+            raise ValueError("a tag is given twice")
     if not isinstance(value, dict):
         raise ValueError("write tags as key:value,key:value")  # noqa: TRY004 -- pydantic turns ValueError into its own
     if len(value) > TAGS_MAX:
@@ -38,20 +46,36 @@ def _tags(value: Any) -> Any:
     for name, text in value.items():
         if not name or not text or not isinstance(text, str) or max(len(name), len(text)) > _TAG_CHARS_MAX:
             raise ValueError(f"write tags as key:value, each of 1 to {_TAG_CHARS_MAX} characters")
+        if ":" in name or "," in name + text:
+            raise ValueError("a tag's key has no colon, and neither key nor value a comma")
         if not (name.isprintable() and text.isprintable()):
             raise ValueError("tags are printable characters")
     return value
 
 
 def _money(value: Any) -> Any:
-    if isinstance(value, Decimal | int) and not isinstance(value, bool):
-        value = format(value, "f") if isinstance(value, Decimal) else str(value)
-    if not isinstance(value, str):
-        raise ValueError('write dollars as a decimal string such as "0.0015"')  # noqa: TRY004
-    money = Money.usd(value)
-    if not 0 <= money.nanos <= _NANOS_MAX:
-        raise ValueError("must be between 0 and a thousand million dollars")
-    return money
+    text = _plainly(value)
+    if not isinstance(text, str) or not _DOLLARS.fullmatch(text):
+        raise ValueError('write dollars as a decimal string such as "0.0015": 0 to 999999999, at most nine decimal places, no exponent')
+    return Money.usd(text)
+
+
+def _number(value: Any) -> Any:
+    """A number in digits, or as JSON has it; true is none, nor is 1_000."""
+    text = _plainly(value)
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        raise ValueError("write a number in digits, such as 10 or 0.5")
+    return text
+
+
+def _plainly(value: Any) -> Any:
+    """JSON's numbers without an exponent, where they are of a size that is any use; everything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        return value
+    number = Decimal(value)
+    if not number.is_finite() or (number and abs(number.adjusted()) > _EXPONENT_MAX):
+        return None
+    return format(number, "f")
 
 
 _MONEY_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$", "examples": ["0.0015"]}
@@ -60,6 +84,11 @@ _MONEY_SCHEMA = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$", "e
 def _list_of(names: tuple[str, ...] | None) -> dict[str, Any]:
     alternatives = "|".join(names) if names else "[a-z_]+"
     return {"type": "string", "pattern": f"^({alternatives})(,({alternatives}))*$"}
+
+
+def shown(name: str) -> str:
+    """A name that a client made up, as far as it is repeated to it."""
+    return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
 
 
 class Options(BaseModel):
@@ -73,16 +102,20 @@ class Options(BaseModel):
     max_cost_usd: Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)] | None = Field(
         None, description="A hard ceiling over all attempts of this request, in US dollars."
     )
-    deadline_ms: int | None = Field(None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds.")
+    deadline_ms: Annotated[int, BeforeValidator(_number)] | None = Field(
+        None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds."
+    )
     strategy: Strategy = Field("auto", description="What to prefer among the providers that fit.")
     providers: (
         Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(None))] | None
     ) = Field(None, description="Comma list: only these providers.")
-    min_confidence: float = Field(0.5, ge=0, le=1, allow_inf_nan=False, description="Leave out what is less sure.")
-    max_results: int = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
+    min_confidence: Annotated[float, BeforeValidator(_number)] = Field(
+        0.5, ge=0, le=1, allow_inf_nan=False, description="Leave out what is less sure."
+    )
+    max_results: Annotated[int, BeforeValidator(_number)] = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
     cache: Literal["use", "refresh", "off"] = Field("use", description="Whether a kept answer may serve.")
     tags: Annotated[
-        dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^:,]+(,[^:,]+:[^:,]+)*$"})
+        dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^,]+(,[^:,]+:[^,]+)*$"})
     ] = Field(default_factory=dict, description="key:value,… carried into the ledger.")
     hedge: bool = Field(default=False, description="Also ask another paid provider when the first is late; both are billed.")
     dry_run: bool = Field(default=False, description="The quote and the route; no call, no charge.")
@@ -98,7 +131,7 @@ class Options(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = str(first["loc"][0]) if first["loc"] else "body"
+            name = shown(str(first["loc"][0])) if first["loc"] else "body"
             if first["type"] == "extra_forbidden":
                 raise InvalidParameter(name, f"There is no parameter {name!r}. There are: image, {', '.join(cls.model_fields)}.") from None
             raise InvalidParameter(name, f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None

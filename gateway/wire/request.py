@@ -5,7 +5,7 @@ import binascii
 import io
 import json
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 
 from werkzeug.datastructures import MultiDict
@@ -14,7 +14,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
 from gateway.errors import GatewayError, ImageTooLarge, InvalidImage, InvalidParameter, UnsupportedMediaType
-from gateway.wire.options import Options
+from gateway.wire.options import Options, shown
 from providers import images
 
 _CHUNK_BYTES = 1 << 16
@@ -25,6 +25,7 @@ _DRAINED_BYTES_MAX = 64 << 20
 """A refused body is read to its end up to here, so that the client reads our answer instead of a broken connection."""
 
 _DEPTH_MAX = 8
+_DIGITS_MAX = 100
 _HOW = "Send the picture as the body with Content-Type: image/jpeg, as the multipart field `image`, or as JSON."
 
 
@@ -66,7 +67,12 @@ def image_error(error: images.ImageError) -> GatewayError:
 
 def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
     body = _body(request, image_bytes_max + _OPTIONS_BYTES_MAX)
-    parser = FormDataParser(max_form_memory_size=_OPTIONS_BYTES_MAX, max_form_parts=64)
+    parser = FormDataParser(
+        lambda *_, **__: io.BytesIO(),  # the body is in memory already; no temporary file
+        max_form_memory_size=_OPTIONS_BYTES_MAX,
+        max_form_parts=64,
+        silent=False,  # a form that is cut short is an error, not an empty form
+    )
     try:
         _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
     except RequestEntityTooLarge:
@@ -115,31 +121,58 @@ def parse_json(body: bytes) -> Any:
         raise ValueError(f"{name} is no JSON number")
 
     try:
-        document = json.loads(body, parse_float=Decimal, parse_constant=no_constant, object_pairs_hook=no_duplicates)
-        _check_depth(document, _DEPTH_MAX)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise InvalidParameter("body", f"The body is not valid JSON ({str(error) or 'nested too deep'}).") from None
+        document = json.loads(
+            body.decode("utf-8-sig"),  # json.loads(bytes) would take UTF-16 and half characters too
+            parse_int=_whole,
+            parse_float=Decimal,
+            parse_constant=no_constant,
+            object_pairs_hook=no_duplicates,
+        )
+        _check(document, _DEPTH_MAX)
+    except RecursionError:
+        raise InvalidParameter("body", f"The body is nested too deep: at most {_DEPTH_MAX} levels.") from None
+    except UnicodeError:
+        raise InvalidParameter("body", "The body is not JSON in UTF-8, or a string of it is half a character (a lone surrogate).") from None
+    except InvalidOperation:
+        raise InvalidParameter("body", "The body is not valid JSON here: a number's exponent is absurd.") from None
+    except ValueError as error:
+        raise InvalidParameter("body", f"The body is not valid JSON ({error}).") from None
     return document
 
 
-def _check_depth(value: Any, levels: int) -> None:
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise ValueError(f"a number has more than {_DIGITS_MAX} digits")
+    return int(digits)
+
+
+def _check(value: Any, levels: int) -> None:
+    """No deeper than that, and every string one that can be written again."""
     if levels < 0:
-        raise ValueError("nested too deep")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
-        _check_depth(child, levels - 1)
+        raise ValueError(f"nested too deep: at most {_DEPTH_MAX} levels")
+    if isinstance(value, str) and not value.isascii():
+        value.encode()
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            _check(name, levels)
+            _check(child, levels - 1)
+    elif isinstance(value, list):
+        for child in value:
+            _check(child, levels - 1)
 
 
 def _once(given: MultiDict[str, str]) -> dict[str, Any]:
     for name, values in given.lists():
         if len(values) > 1:
-            raise InvalidParameter(name, f"{name} is given {len(values)} times. Give it once; write several values with commas.")
+            raise InvalidParameter(
+                shown(name), f"{shown(name)} is given {len(values)} times. Give it once; write several values with commas."
+            )
     return given.to_dict()
 
 
 def _merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     for name in query.keys() & body.keys():
-        raise InvalidParameter(name, f"{name} is given in the query string and in the body. Give it once.")
+        raise InvalidParameter(shown(name), f"{shown(name)} is given in the query string and in the body. Give it once.")
     return query | body
 
 

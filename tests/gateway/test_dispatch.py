@@ -133,7 +133,6 @@ def test_every_call_of_a_provider_must_answer():
     ("prepare", "reason"),
     [
         (lambda toy: setattr(toy, "refuses", "smaller than 80 x 80 pixels"), "image_refused: smaller than 80 x 80 pixels"),
-        (lambda toy: setattr(toy, "is_ready", Health(ready=False, detail="no socket")), "not_ready: no socket"),
         (lambda toy: setattr(toy, "features", frozenset({"text"})), "unsupported_feature: objects"),
     ],
 )
@@ -141,8 +140,16 @@ def test_a_provider_that_can_not_be_asked_is_left_out_with_its_reason(prepare, r
     toy = Toy("rekognition")
     prepare(toy)
     outcome = detect(toy, Toy("local"))
-    assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("skipped", reason)
+    assert (outcome.considered[1].decision, outcome.considered[1].reason) == ("skipped", reason)
     assert toy.asked == 0
+
+
+def test_a_provider_that_is_not_ready_is_asked_last_and_still_answers_if_it_can():
+    loading, failing = Toy("local"), Toy("rekognition", raises(ProviderFailed("500")))
+    loading.is_ready = Health(ready=False, detail="still loading")
+    outcome = detect(loading, failing)
+    assert outcomes(outcome) == [("rekognition", "failed"), ("local", "answered")]
+    assert outcome.considered[1].reason == "not_ready: still loading"
 
 
 def test_when_nobody_can_be_asked_every_reason_is_told():
@@ -162,9 +169,9 @@ def test_a_picture_that_nobody_takes_is_the_pictures_fault():
 def test_the_circuit_opens_after_five_failures_and_says_so():
     sick, local = Toy("rekognition", raises(ProviderFailed("500"))), Toy("local")
     dispatcher = dispatcher_of(sick, local)
-    reasons = [dispatcher.detect(picture(), Options()).considered[0].reason for _ in range(8)]
+    last = [dispatcher.detect(picture(), Options()) for _ in range(8)][-1]
     assert sick.asked == 5
-    assert reasons[-1].startswith("circuit_open: failed: 500")
+    assert [one.reason for one in last.considered] == ["first of the enabled list", "circuit_open: failed: 500"]
 
 
 def test_a_dry_run_tells_the_route_and_asks_nobody():

@@ -25,7 +25,9 @@ def test_a_token_finds_its_key(keys):
     assert token.startswith(f"vg_{key.id}_")
 
 
-@pytest.mark.parametrize("spoil", [str.upper, lambda t: t + " ", lambda t: t[:-1], lambda t: "x" + t, lambda t: "", lambda t: "vg_", lambda t: "vg__"])
+@pytest.mark.parametrize(
+    "spoil", [str.upper, lambda t: t + " ", lambda t: t[:-1], lambda t: "x" + t, lambda t: "", lambda t: "vg_", lambda t: "vg__"]
+)
 def test_a_token_that_is_not_exactly_it_finds_nothing(keys, spoil):
     _, token = keys.create("shop", "app")
     assert keys.find(spoil(token)) is None

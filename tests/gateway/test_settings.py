@@ -23,7 +23,13 @@ def test_values_are_read_with_their_types():
 def test_every_problem_is_told_at_once():
     with pytest.raises(BadSettings) as told:
         Settings.from_env(
-            {"GATEWAY_BUGDET_USD_DAILY": "5", "GATEWAY_CACHE_TTL_S": "1d", "PORT": "70000", "GATEWAY_PROVIDERS": "local,nobody", "HOME": "/"}
+            {
+                "GATEWAY_BUGDET_USD_DAILY": "5",
+                "GATEWAY_CACHE_TTL_S": "1d",
+                "PORT": "70000",
+                "GATEWAY_PROVIDERS": "local,nobody",
+                "HOME": "/",
+            }
         )
     problems = "\n".join(told.value.problems)
     assert "GATEWAY_BUGDET_USD_DAILY: no such setting" in problems

@@ -10,12 +10,12 @@ import pytest
 
 from providers import registry
 from providers.contract import Answer, Feature, Provider
-from providers.images import Image, ImageLimits, read_image
+from providers.images import KNOWN_FORMATS, Image, ImageLimits, read_image
 from tests.clouds import google_vision, rekognition
 from tests.clouds.behaviour import Behaviour
 
 ANSWERS = Path(__file__).parent / "answers"
-LIMITS = ImageLimits(formats=frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff"}))
+LIMITS = ImageLimits(side_max=100_000, formats=KNOWN_FORMATS)
 
 
 def recorded(name: str) -> Any:
@@ -37,7 +37,7 @@ def noise(width: int, height: int) -> Image:
     pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
     out = io.BytesIO()
     PIL.Image.fromarray(pixels).save(out, "PNG", compress_level=0)
-    return Image(out.getvalue(), "png", width, height, 1, "RGB")
+    return read_image(out.getvalue(), LIMITS)
 
 
 def ask(provider: Provider, image: Image, *features: Feature, timeout_s: float = 5.0) -> Answer:

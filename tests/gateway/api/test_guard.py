@@ -33,7 +33,17 @@ def test_every_route_is_a_resource_with_roles_or_the_documentation(app):
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Basic dTpw", f"bearer{ADMIN}", f"Bearer {ADMIN}x", f"Bearer {ADMIN.upper()}", f"Token {ADMIN}", "Bearer vg_0_0"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dTpw",
+        f"bearer{ADMIN}",
+        f"Bearer {ADMIN}x",
+        f"Bearer {ADMIN.upper()}",
+        f"Token {ADMIN}",
+        "Bearer vg_0_0",
+    ],
 )
 def test_every_kind_of_wrong_key_gets_the_same_answer(stranger, header):
     response = stranger.get("/v1/providers", headers={"Authorization": header})

@@ -1,3 +1,6 @@
+from tests.conftest import PHOTOS
+
+
 def test_enabled_providers_come_first_and_the_others_say_how_to_enable_them(client):
     providers = client.get("/v1/providers").json["providers"]
     local = providers[0]
@@ -7,8 +10,6 @@ def test_enabled_providers_come_first_and_the_others_say_how_to_enable_them(clie
 
 
 def test_speed_and_circuit_are_told_once_a_provider_was_asked(client):
-    from tests.conftest import PHOTOS
-
     client.post("/v1/detections", data=(PHOTOS / "000000000471.jpg").read_bytes(), content_type="image/jpeg")
     local = client.get("/v1/providers").json["providers"][0]
     assert local["circuit"] == [{"features": "objects", "state": "closed", "reason": ""}]

@@ -28,6 +28,9 @@ class Toy:
         ]
         return Answer(tuple(found), self.model)
 
+    def warm(self) -> None:
+        pass
+
     def health(self) -> Health:
         return Health(ready=True)
 

@@ -1,0 +1,58 @@
+"""The ledger: the only truth about money. A paid call goes reserve -> call -> settle (or release, or unknown), and nothing is edited.
+
+Where what happens:
+    ledger       the face: every public function
+    admission    reserve: may this call be made?
+    settlement   settle, release, unknown: what became of it
+    corrections  what was learned later
+    book         the rows that a batch touches: locked, read, written back
+    batches      one transaction;  writer: the thread that groups them
+    budgets      put, delete, read;  catalog: which windows a call counts in
+    idempotency  repeated requests
+    recovery     holds whose owner did not come back;  spool: settlements that wait for the database
+    usage        answers that cost no money;  rollups, reports: daily sums
+    journal      the chain of hashes;  verify: checks it and every sum
+    schema       the tables;  stores: SQLite and PostgreSQL;  clock, times: what time it is
+"""
+
+from cost.ledger.budgets import BadBudget
+from cost.ledger.corrections import Correction
+from cost.ledger.errors import (
+    AlreadyAnswered,
+    BudgetExhausted,
+    LedgerError,
+    LedgerUnavailable,
+    NotPriced,
+    OverMaxCost,
+    RequestMismatch,
+    RequestRunning,
+    Shortfall,
+)
+from cost.ledger.ledger import Ledger
+from cost.ledger.reports import BadReport, CostRow
+from cost.ledger.terms import Budget, BudgetStatus, Hold, IdempotencyKey, Line, Reservation, SavedAnswer, UsageRow
+
+__all__ = [
+    "AlreadyAnswered",
+    "BadBudget",
+    "BadReport",
+    "Budget",
+    "BudgetExhausted",
+    "BudgetStatus",
+    "Correction",
+    "CostRow",
+    "Hold",
+    "IdempotencyKey",
+    "Ledger",
+    "LedgerError",
+    "LedgerUnavailable",
+    "Line",
+    "NotPriced",
+    "OverMaxCost",
+    "RequestMismatch",
+    "RequestRunning",
+    "Reservation",
+    "SavedAnswer",
+    "Shortfall",
+    "UsageRow",
+]

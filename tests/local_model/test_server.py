@@ -1,0 +1,236 @@
+"""The model server as it runs: a process of its own on a Unix socket."""
+
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from werkzeug.test import Client
+
+from local_model.server import Server, decoded
+from providers.deadline_sockets import pool_for
+
+ROOT = Path(__file__).parents[2]
+GIRAFFES = ROOT / "tests" / "photos" / "000000000072.jpg"
+MODEL = "/v2/models/nanodet-g-416"
+
+
+def started(bind, **environ):
+    return subprocess.Popen(
+        [sys.executable, "-m", "local_model"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_BIND": bind, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def until_ready(pool, process):
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        assert process.poll() is None, process.stdout.read().decode()
+        try:
+            if pool.request("GET", "/v2/health/ready", retries=False).status == 200:
+                return
+        except OSError:
+            pass
+        except Exception:  # noqa: BLE001 -- no socket yet
+            time.sleep(0.05)
+        time.sleep(0.05)
+    pytest.fail("The model server is not ready after a minute.")
+
+
+def stopped(process):
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(30)
+    process.stdout.close()
+    return code
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A running server; the socket file of a killed run lay in its way."""
+    path = tmp_path_factory.mktemp("model") / "deep" / "model.sock"
+    path.parent.mkdir()
+    stale = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", stale, str(path)], check=True)
+    assert path.is_socket()
+    process = started(f"unix:{path}")
+    pool = pool_for(f"unix:{path}", 4)
+    until_ready(pool, process)
+    yield pool, path
+    pool.close()
+    assert stopped(process) == 0
+    assert not path.exists()
+
+
+def infer(pool, inputs, tail=b"", path=f"{MODEL}/infer", **more):
+    head = json.dumps({"inputs": inputs, **more}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))} if tail else {}
+    return pool.request("POST", path, body=head + tail, headers=headers, retries=False)
+
+
+def tensors(response):
+    told = json.loads(response.data)
+    return told, {output["name"]: output["data"] for output in told["outputs"]}
+
+
+def pixels():
+    picture = np.asarray(PIL.Image.open(GIRAFFES))
+    return [
+        {"name": "pixels", "datatype": "UINT8", "shape": list(picture.shape), "parameters": {"binary_data_size": picture.nbytes}}
+    ], picture
+
+
+def test_it_tells_that_it_lives_is_ready_and_what_it_serves(server):
+    pool, _ = server
+    assert pool.request("GET", "/v2/health/live").status == 200
+    assert "binary_tensor_data" in pool.request("GET", "/v2").json()["extensions"]
+    assert pool.request("GET", f"{MODEL}/ready").status == 200
+    metadata = pool.request("GET", MODEL).json()
+    assert metadata["name"] == "nanodet-g-416"
+    assert [entry["name"] for entry in metadata["inputs"]] == ["pixels", "image"]
+    assert [entry["name"] for entry in metadata["outputs"]] == ["boxes", "scores", "classes"]
+    assert pool.request("GET", f"{MODEL}/versions/{metadata['versions'][0]}").status == 200
+
+
+def test_pixels_and_the_encoded_picture_find_the_same_two_giraffes(server):
+    pool, _ = server
+    inputs, picture = pixels()
+    told, by_pixels = tensors(infer(pool, inputs, picture.tobytes(), id="mine"))
+    assert (told["model_name"], told["id"]) == ("nanodet-g-416", "mine")
+    assert len(told["model_version"]) == 8
+    content = GIRAFFES.read_bytes()
+    encoded = [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(content).decode()]}]
+    _, by_json = tensors(infer(pool, encoded))
+    packed = len(content).to_bytes(4, "little") + content
+    binary = [{"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(packed)}}]
+    _, by_binary = tensors(infer(pool, binary, packed))
+    assert by_pixels["classes"][:2] == ["giraffe", "giraffe"]
+    assert by_pixels["scores"][1] > 0.6
+    assert by_pixels == by_json == by_binary
+
+
+PICTURE = {"name": "pixels", "datatype": "UINT8", "shape": [1, 1, 3], "data": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "more", "status", "sentence"),
+    [
+        ([{**PICTURE, "shape": [3]}], {}, 400, "height, width, 3"),
+        ([{**PICTURE, "shape": [0, 1, 3], "data": []}], {}, 400, "height, width, 3"),
+        ([{**PICTURE, "datatype": "FP32"}], {}, 400, "Send one input"),
+        ([{**PICTURE, "name": "input_1"}], {}, 400, "Send one input"),
+        ([{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["AAAA"]}], {}, 400, "can't be decoded"),
+        ([PICTURE], {"outputs": [{"name": "masks"}]}, 400, "outputs is a list"),
+        ([PICTURE], {"parameters": {"timeout": "soon"}}, 400, "microseconds"),
+        ([PICTURE], {"parameters": {"timeout": 1}}, 504, "deadline"),
+        ([PICTURE], {"path": "/v2/models/other/infer"}, 404, "no model 'other'"),
+        ([PICTURE], {"path": f"{MODEL}/versions/1/infer"}, 404, "version '1'"),
+        ([PICTURE], {"path": "/v3"}, 404, ""),
+        ([PICTURE], {"path": MODEL}, 405, ""),
+        ([], {}, 400, "no list of inputs"),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_protocols_own_form(server, inputs, more, status, sentence):
+    pool, _ = server
+    response = infer(pool, inputs, **more)
+    assert response.status == status
+    assert sentence in response.json()["error"]
+
+
+def test_a_second_server_does_not_take_the_socket_away(server):
+    pool, path = server
+    second = started(f"unix:{path}")
+    assert second.wait(30) != 0
+    assert b"listens" in second.stdout.read()
+    second.stdout.close()
+    assert pool.request("GET", "/v2/health/live").status == 200
+
+
+def test_metrics_count_images_and_batches(server):
+    pool, _ = server
+    inputs, picture = pixels()
+    infer(pool, inputs, picture.tobytes())
+    values = dict(line.split() for line in pool.request("GET", "/metrics").data.decode().splitlines() if line[0] != "#")
+    assert float(values["model_images_total"]) >= 1
+    assert float(values["model_batches_total"]) >= 1
+
+
+def test_it_ends_with_a_parent_that_is_killed(tmp_path):
+    """Parent and server are started together; the parent is killed and can tell nobody."""
+    code = "import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-m', 'local_model']).pid, flush=True); time.sleep(60)"
+    environ = {**os.environ, "MODEL_BIND": f"unix:{tmp_path}/m.sock", "DIE_WITH_PARENT": "1"}
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    server_id = int(parent.stdout.readline())
+    give_up = time.monotonic() + 30
+    while not (tmp_path / "m.sock").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    while alive(server_id):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def alive(process_id):
+    try:
+        return "Z" not in Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+class Slow:
+    """Takes until it is let go to load."""
+
+    name, version, model = "slow", "1", "slow 1"
+
+    def __init__(self, go):
+        assert go.wait(10)
+
+    def warm(self):
+        pass
+
+
+def test_a_server_whose_model_still_loads_is_alive_and_not_ready():
+    go = threading.Event()
+    server = Server(lambda: Slow(go))
+    client = Client(server)
+    assert client.get("/v2/health/live").status_code == 200
+    assert client.get("/v2/health/ready").status_code == 503
+    assert "loading" in client.post("/v2/models/slow/infer").json["error"]
+    go.set()
+    server._loading.result(10)
+    assert client.get("/v2/health/ready").status_code == 200
+    server.close()
+
+
+def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
+    def broken():
+        raise OSError("no such weights")
+
+    server = Server(broken)
+    assert server._loading.exception(10)
+    response = Client(server).get("/v2/health/ready")
+    assert response.status_code == 503
+    assert "no such weights" in response.json["error"]
+    server.close()
+
+
+def test_an_encoded_picture_is_set_upright():
+    out = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (40, 20)).save(out, "JPEG", exif=exif)
+    assert decoded(out.getvalue()).shape == (40, 20, 3)
