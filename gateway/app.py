@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -25,6 +26,9 @@ from gateway.settings import BadSettings, Settings
 from providers import registry
 from providers.contract import BadEnvironment, Provider
 from providers.local import Local
+
+if TYPE_CHECKING:
+    from gateway.fetch import ImageFetcher
 
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
@@ -88,4 +92,13 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
-    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher)
+    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher, _make_fetcher(settings))
+
+
+def _make_fetcher(settings: Settings) -> "ImageFetcher | None":
+    """None where the operator allows no address: then nothing that could fetch is even imported."""
+    if not settings.image_hosts and not settings.image_buckets:
+        return None
+    from gateway.fetch import ImageFetcher  # noqa: PLC0415 -- imports botocore
+
+    return ImageFetcher(settings.image_hosts, settings.image_buckets, settings.image_bytes_max)

@@ -31,15 +31,20 @@ class Dispatcher:
         self._default_deadline_ms = default_deadline_ms
         self._simulated = simulated
 
-    def detect(self, image: Image, options: Options, bill: Bill) -> Outcome:
+    def detect(self, image: Image, options: Options, bill: Bill, deadline: float) -> Outcome:
         """Find what is in a picture, within the request's limits.
+
+        Args:
+            image: what was sent; decoded here.
+            options: what is asked.
+            bill: who pays, and how much at most.
+            deadline: of everything together, on the monotonic clock, in seconds.
 
         Raises:
             GatewayError: no provider could be asked, none answered in time, or there is no money.
             providers.images.InvalidImage: the pixels can't be decoded. Nothing was sent to anybody.
         """
         started = time.monotonic()
-        deadline = started + self.time_limit_s(options)
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
         route = choose_route(self.lines, image, options, bill.max_cost)
         race = Race(image, frozenset(options.features), bill, deadline)

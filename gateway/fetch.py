@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import urllib3
 
+from gateway.errors import InvalidParameter
 from providers.bulkhead import Attempt, Bulkhead
 from providers.errors import ProviderError
 from providers.images import ImageTooLarge
@@ -33,8 +34,11 @@ _SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "6
 _SCHEMES = ("s3://", "gs://")
 
 
-class UriError(ValueError):
+class UriError(InvalidParameter):
     """A picture can't be had from its address. The message says why, and what to do."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("image.uri", detail)
 
 
 class UriNotAllowed(UriError):

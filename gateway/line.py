@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from cost.ledger import LedgerError
 from cost.money import FREE, Money
 from gateway.breaker import Breaker
-from gateway.bulkhead import Bulkhead
 from gateway.latency import LatencyTracker
 from gateway.metering import Bill, Meter
 from gateway.outcome import Attempt
 from gateway.retries import RetryBudget, call_with_retries
+from gateway.threads import CallThreads
 from providers.contract import Answer, Call, Feature, Provider
 from providers.errors import ProviderError, ProviderFailed
 from providers.images import Image
@@ -52,7 +52,7 @@ class Line:
     def __post_init__(self) -> None:
         self.name = self.provider.name
         self.paid = self.meter.is_paid(self.name)
-        self._bulkhead = Bulkhead(self.name, self.threads)
+        self._threads = CallThreads(self.name, self.threads)
 
     def circuit_key(self, features: frozenset[Feature]) -> str:
         """A circuit a provider and feature set: text may be ill while objects are well."""
@@ -89,12 +89,12 @@ class Line:
                 run.error = ProviderFailed(f"{self.name} failed in the gateway itself: {error!r}")
             report(run)
 
-        self._bulkhead.run(make_the_call)
+        self._threads.run(make_the_call)
         return run
 
     def close(self) -> None:
         """Let running calls end and give everything back."""
-        self._bulkhead.close()
+        self._threads.close()
         self.provider.close()
 
     def _metered_try(self, image: Image, run: CallRun, bill: Bill, deadline: float) -> Answer:

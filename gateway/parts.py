@@ -1,6 +1,7 @@
 """What the resources are made of."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -9,6 +10,9 @@ from cost.price_sheets import PriceBook
 from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.fetch import ImageFetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,12 @@ class Parts:
     ledger: Ledger
     prices: PriceBook
     dispatcher: Dispatcher
+    fetcher: "ImageFetcher | None"
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
+        if self.fetcher:
+            self.fetcher.close()
         self.dispatcher.close()
         self.ledger.close()
         self.database.dispose()

@@ -86,6 +86,8 @@ class Settings:
     image_bytes_max: int = _setting("GATEWAY_IMAGE_BYTES_MAX", _whole(1, 1 << 30), ImageLimits().content_bytes_max, "bytes of one picture")
     image_pixels_max: int = _setting("GATEWAY_IMAGE_PIXELS_MAX", _whole(1, 10**9), ImageLimits().pixels_max, "pixels of one picture")
     image_side_max: int = _setting("GATEWAY_IMAGE_SIDE_MAX", _whole(1, 65535), ImageLimits().side_max, "pixels of a picture's longer side")
+    image_hosts: tuple[str, ...] = _setting("GATEWAY_IMAGE_HOSTS", _names, (), "hosts that https:// image URIs may name; none by default")
+    image_buckets: tuple[str, ...] = _setting("GATEWAY_IMAGE_BUCKETS", _names, (), "buckets (`s3://NAME`, `gs://NAME`) that URIs may name")
     workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
     threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
     simulated: bool = _setting("GATEWAY_SIMULATED", _switch, False, "true where the clouds are stand-ins: every answer says so")

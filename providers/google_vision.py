@@ -88,6 +88,7 @@ class GoogleVision:
 
     name = NAME
     features: frozenset[Feature] = frozenset(_SKU)
+    region = ""
     model = MODEL
 
     def __init__(self, endpoint: str, *, insecure: bool) -> None:

@@ -112,6 +112,7 @@ class Rekognition:
 
     def __init__(self, client_options: Mapping[str, Any], session_options: Mapping[str, Any]) -> None:
         """Take what `boto3.Session` and its `client` take; of the client's, only region and endpoint."""
+        self.region = str(client_options["region_name"])
         self._client_options = client_options
         self._session_options = session_options
         self._calls = Bulkhead(NAME, CALLS_MAX)

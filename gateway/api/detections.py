@@ -1,5 +1,6 @@
 """`POST /v1/detections`: one picture in, what is on it out."""
 
+import time
 from typing import ClassVar
 
 from flask import Response, g, request
@@ -15,8 +16,8 @@ from gateway.metering import Bill
 from gateway.outcome import Outcome
 from gateway.wire.answer import DetectionsOut, write_outcome
 from gateway.wire.options import Options
-from gateway.wire.request import read_detection_request
-from providers.images import read_image
+from gateway.wire.request import DetectionRequest, read_detection_request
+from providers.images import Image, ImageLimits, read_image
 
 
 class Detections(GatewayResource):
@@ -50,18 +51,28 @@ class Detections(GatewayResource):
         """Read, tell, write."""
         limits = self.parts.settings.image_limits
         asked = read_detection_request(request, limits)
-        image = read_image(asked.content, limits)
+        deadline = time.monotonic() + self.parts.dispatcher.time_limit_s(asked.options)
+        image = self._image(asked, limits, deadline)
         key = read_key(request.headers.get("Idempotency-Key"), g.key.name, image.digest, asked.options)
         bill = self._bill(asked.options, key)
 
         def answer() -> Response:
-            outcome = self.parts.dispatcher.detect(image, asked.options, bill)
+            outcome = self.parts.dispatcher.detect(image, asked.options, bill, deadline)
             g.facts = _facts(outcome)
             headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
             return json_response(write_outcome(outcome, g.request_id), headers=headers)
 
         timeout_s = self.parts.dispatcher.time_limit_s(asked.options)
         return answer_once(self.parts.ledger, key, bill.request_id, timeout_s, answer, problem_response)
+
+    def _image(self, asked: DetectionRequest, limits: ImageLimits, deadline: float) -> Image:
+        """The picture that was sent, or the one at the address that was."""
+        if asked.uri is None:
+            return read_image(asked.content, limits)
+        if self.parts.fetcher is None:
+            raise errors.InvalidParameter("image.uri", "Image URIs are turned off here. Send the picture itself.")
+        fetched = self.parts.fetcher.fetch(asked.uri, max(deadline - time.monotonic(), 0.001))
+        return read_image(fetched.content, limits, fetched.reference)
 
     def _bill(self, options: Options, key: IdempotencyKey | None) -> Bill:
         """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""

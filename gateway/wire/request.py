@@ -31,10 +31,11 @@ _HOW = "Send the picture as the body with Content-Type: image/jpeg, as the multi
 
 @dataclass(frozen=True, slots=True)
 class DetectionRequest:
-    """A picture's bytes and what is asked of them."""
+    """A picture's bytes, or the address where they are, and what is asked of them."""
 
     content: bytes
     options: Options
+    uri: str | None = None
 
 
 def read_detection_request(request: Request, limits: images.ImageLimits) -> DetectionRequest:
@@ -94,10 +95,10 @@ def _read_json(request: Request, query: dict[str, Any], image_bytes_max: int) ->
     options = Options.read(_merged(query, document))
     if not isinstance(image, dict) or len(image) != 1:
         raise InvalidParameter("image", 'Write the image as {"base64": "…"} or {"uri": "https://…"}.')
-    if "uri" in image:
-        raise InvalidParameter("image.uri", "Image URIs are turned off here. Send the picture itself.")
+    if isinstance(image.get("uri"), str):
+        return DetectionRequest(b"", options, image["uri"])
     if not isinstance(image.get("base64"), str):
-        raise InvalidParameter("image", 'Write the image as {"base64": "…"}.')
+        raise InvalidParameter("image", 'Write the image as {"base64": "…"} or {"uri": "https://…"}, each a string.')
     try:
         without_line_breaks = "".join(image["base64"].split())
         return DetectionRequest(base64.b64decode(without_line_breaks, validate=True), options)

@@ -4,7 +4,6 @@ import time
 import pytest
 
 from gateway import errors
-from gateway.wire.options import Options
 from providers.contract import Health
 from providers.errors import (
     ImageRefused,
@@ -14,13 +13,13 @@ from providers.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from tests.gateway.toys import Toy, bill, picture, raises, sleeps
+from tests.gateway.toys import Toy, ask, raises, sleeps
 
 
 @pytest.fixture
 def detect(toybox):
     def detect(*toys, deadline_ms=2_000, max_cost=None, **options):
-        return toybox.dispatcher(*toys).detect(picture(), Options(deadline_ms=deadline_ms, **options), bill(max_cost=max_cost))
+        return ask(toybox.dispatcher(*toys), deadline_ms=deadline_ms, max_cost=max_cost, **options)
 
     return detect
 
@@ -82,9 +81,9 @@ def test_the_in_house_model_is_asked_as_soon_as_a_paid_answer_is_later_than_usua
     paid, local = Toy("rekognition", lambda nth: time.sleep(3 if nth > 20 else 0.01)), Toy("local")
     dispatcher = toybox.dispatcher(paid, local)
     for _ in range(20):
-        dispatcher.detect(picture(), Options(), bill())
+        ask(dispatcher)
     time.sleep(0.6)  # the tracker looks at its window again
-    outcome = dispatcher.detect(picture(), Options(deadline_ms=2_500), bill())
+    outcome = ask(dispatcher, deadline_ms=2_500)
     assert outcome.provider == "local"
     assert outcome.latency_ms < 1_000, "hedged after the usual time, not at the end of the deadline"
 
@@ -97,9 +96,9 @@ def test_a_second_paid_provider_is_hedged_to_only_when_the_request_asks(toybox):
         first, second = Toy("rekognition", usual_then_late), Toy("google_vision")
         dispatcher = toybox.dispatcher(first, second)
         for _ in range(20):
-            dispatcher.detect(picture(), Options(), bill())
+            ask(dispatcher)
         time.sleep(0.6)
-        assert dispatcher.detect(picture(), Options(deadline_ms=4_000, hedge=hedge), bill()).provider == expected
+        assert ask(dispatcher, deadline_ms=4_000, hedge=hedge).provider == expected
 
 
 def test_nothing_in_time_is_a_deadline_and_ends_at_it(detect):
@@ -168,7 +167,7 @@ def test_a_picture_that_nobody_takes_is_the_pictures_fault(detect):
 def test_the_circuit_opens_after_five_failures_and_says_so(toybox):
     sick, local = Toy("rekognition", raises(ProviderFailed("500"))), Toy("local")
     dispatcher = toybox.dispatcher(sick, local)
-    last = [dispatcher.detect(picture(), Options(), bill()) for _ in range(8)][-1]
+    last = [ask(dispatcher) for _ in range(8)][-1]
     assert sick.asked == 5
     assert [one.reason for one in last.considered] == ["first of the enabled list", "circuit_open: failed: 500"]
 
@@ -193,14 +192,14 @@ def test_a_hanging_provider_takes_none_of_the_others_threads(toybox):
     dispatcher = toybox.dispatcher(hanging, local, threads=4)
     results = []
 
-    def ask(**options):
-        results.append(dispatcher.detect(picture(), Options(deadline_ms=700, **options), bill()).provider)
+    def ask_both():
+        results.append(ask(dispatcher, deadline_ms=700).provider)
 
-    threads = [threading.Thread(target=ask) for _ in range(12)]
+    threads = [threading.Thread(target=ask_both) for _ in range(12)]
     for thread in threads:
         thread.start()
     started = time.monotonic()
-    only_local = dispatcher.detect(picture(), Options(providers=("local",)), bill())
+    only_local = ask(dispatcher, providers=("local",))
     assert only_local.provider == "local"
     assert time.monotonic() - started < 0.5
     for thread in threads:

@@ -20,6 +20,8 @@ from gateway.ids import new_id
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Bill, Meter
+from gateway.outcome import Outcome
+from gateway.wire.options import Options
 from providers.contract import FEATURES, Answer, BoundingBox, Call, Detection, Feature, Health, Usage
 from providers.images import Image, ImageLimits, read_image
 
@@ -103,8 +105,13 @@ class Toybox:
         self.database.dispose()
 
 
-def bill(**more: object) -> Bill:
-    return Bill(new_id(), "tester", **more)
+def ask(
+    dispatcher: Dispatcher, image: Image | None = None, *, max_cost: Money | None = None, client: str = "tester", **options: object
+) -> Outcome:
+    """One request, as the resource makes it."""
+    asked = Options(**options)
+    deadline = time.monotonic() + dispatcher.time_limit_s(asked)
+    return dispatcher.detect(image or picture(), asked, Bill(new_id(), client, asked.tags, max_cost), deadline)
 
 
 def sleeps(seconds: float) -> Callable[[int], None]:

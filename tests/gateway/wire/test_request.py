@@ -115,7 +115,6 @@ REFUSED = {
     "image as text": (b'{"image": "x"}', JSON, InvalidParameter, "image"),
     "image with two keys": (b'{"image": {"base64": "", "uri": "x"}}', JSON, InvalidParameter, "image"),
     "image of another key": (b'{"image": {"url": "x"}}', JSON, InvalidParameter, "image"),
-    "uri": (b'{"image": {"uri": "https://169.254.169.254/"}}', JSON, InvalidParameter, "image.uri"),
     "base64 of a number": (b'{"image": {"base64": 5}}', JSON, InvalidParameter, "image"),
     "no base64": (b'{"image": {"base64": "%%%%"}}', JSON, InvalidParameter, "image.base64"),
     "base64 without padding": (b'{"image": {"base64": "abcde"}}', JSON, InvalidParameter, "image.base64"),
@@ -134,6 +133,11 @@ REFUSED = {
     "an unknown field": (form(IMAGE, part("colour", b"red")), MULTIPART, InvalidParameter, "colour"),
     "a part without a name": (form(IMAGE, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n"), MULTIPART, InvalidParameter, None),
 }
+
+
+def test_an_address_is_passed_on_unread():
+    asked = read(b'{"image": {"uri": "https://images.example/1.jpg"}, "max_results": 1}', "application/json")
+    assert (asked.uri, asked.content, asked.options.max_results) == ("https://images.example/1.jpg", b"", 1)
 
 
 @pytest.mark.parametrize(("body", "content_type", "error", "parameter"), REFUSED.values(), ids=REFUSED)

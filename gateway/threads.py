@@ -1,4 +1,4 @@
-"""Threads of its own for each provider, so that one that hangs can't take those of the others."""
+"""Threads in which a provider's calls are waited for, beyond their client's patience if need be, and none of the other providers'."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from providers.errors import ProviderOverloaded
 
 
-class Bulkhead:
+class CallThreads:
     """A bounded pool: a call gets a thread at once, or is refused at once. Nothing queues."""
 
     def __init__(self, name: str, threads: int) -> None:
