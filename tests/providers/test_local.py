@@ -1,7 +1,10 @@
+import io
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from local_model import builtin, detector
@@ -18,6 +21,10 @@ CALL = Call(frozenset({"objects"}), (Usage("picture", 1),))
 def in_process():
     provider = local.build({})
     provider.warm()
+    assert not provider.health().ready, "it still loads"
+    give_up_at = time.monotonic() + 60
+    while not provider.health().ready and time.monotonic() < give_up_at:
+        time.sleep(0.05)
     yield provider
     provider.close()
 
@@ -48,7 +55,9 @@ def test_the_photograph_of_two_giraffes_is_answered_in_the_gateways_words(in_pro
 
 
 def test_a_picture_that_turns_out_damaged_is_refused_and_nothing_else(in_process):
-    image = read_image(GIRAFFES.read_bytes()[:20_000], ImageLimits())
+    png = io.BytesIO()
+    PIL.Image.open(GIRAFFES).save(png, "PNG")
+    image = read_image(png.getvalue()[:20_000], ImageLimits())
     with pytest.raises(errors.ImageRefused):
         in_process.detect(image, CALL, 30)
 
