@@ -53,7 +53,7 @@ def _chain(connection: Connection, writer: str, end: tuple[int, bytes] | None, p
             if entry["seq"] != seq + 1:
                 yield f"entries {seq + 1} to {entry['seq'] - 1} of writer {writer} are missing"
             elif entry["hash"] != entry_hash(last_hash, entry, facts[entry["seq"]]):
-                yield f"entry {entry['seq']} of writer {writer} ({entry['kind']} {entry['subject_id']}), or what it vouches for, was altered"
+                yield f"entry {entry['seq']} of writer {writer} ({entry['kind']} {entry['subject_id']}) or its facts were altered"
             seq, last_hash = entry["seq"], entry["hash"]
         progress(len(page))
     if end != (seq, last_hash):
