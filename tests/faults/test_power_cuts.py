@@ -16,7 +16,7 @@ from tests.cost.sheets import BOOK, FLAT, hold
 from tests.faults.forgetful import Disk, driver
 
 CALLERS, CALLS_EACH = 4, 12
-WRITES = 1_200
+WRITES = 900
 """About as many as that takes: a cut falls anywhere in it."""
 
 
