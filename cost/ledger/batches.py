@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from cost.ledger.admission import Reserve
 from cost.ledger.book import Book, BookKeeper
@@ -57,9 +58,20 @@ class BatchRunner:
     def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
         """Commit a batch.
 
+        A connection that was lost since the last batch (the server was started again) is made anew, once.
+
         Raises:
             BatchFailed: from the database's error, or from a mistake of ours.
         """
+        try:
+            return self._run(operations)
+        except BatchFailed as failure:
+            cause = failure.__cause__
+            if failure.in_doubt or not (isinstance(cause, DBAPIError) and cause.connection_invalidated):
+                raise
+        return self._run(operations)
+
+    def _run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
         chain = Chain(self._chain.writer, self._chain.seq, self._chain.last_hash)
         durable = any(isinstance(operation, Reserve) or (isinstance(operation, Alone) and operation.durable) for operation in operations)
         exclusive = any(isinstance(operation, Alone) and operation.exclusive for operation in operations)

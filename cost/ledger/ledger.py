@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from cost.ledger import budgets, reports
+from cost.ledger import alerts, budgets, reports
 from cost.ledger.admission import Reserve
+from cost.ledger.alerts import Alert
 from cost.ledger.batches import BatchRunner, Crashpoint
 from cost.ledger.book import BookKeeper
 from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
@@ -20,12 +21,12 @@ from cost.ledger.errors import LedgerUnavailable
 from cost.ledger.idempotency import Claim
 from cost.ledger.operations import Alone, ClaimKey, FreeKey, SaveAnswer
 from cost.ledger.recovery import sweep
-from cost.ledger.schema import unit_counters
+from cost.ledger.schema import budget_alerts, unit_counters
 from cost.ledger.settlement import Resolve
 from cost.ledger.spool import Spool
 from cost.ledger.stores import open_store
 from cost.ledger.terms import Budget, BudgetStatus, Hold, IdempotencyKey, Reservation, SavedAnswer, UsageRow
-from cost.ledger.times import from_us, to_us
+from cost.ledger.times import duration_us, from_us, to_us
 from cost.ledger.usage import UsageBuffer
 from cost.ledger.writer import MaybeCommitted, Run, Writer
 from cost.money import Money
@@ -73,6 +74,7 @@ class Ledger:
         self._clock = LedgerClock(store, wall_us, elapsed, boot_id())
         self._spool = Spool(spool)
         self._usage = UsageBuffer()
+        self._alerts_insert = store.insert_new(budget_alerts)
         self._next_sweep_s = time.monotonic()
         self._writer = Writer(BatchRunner(store, BookKeeper(store, prices), self._clock, crashpoint), self._do_chores, tick_s)
 
@@ -192,6 +194,23 @@ class Ledger:
         """The report of `GET /v1/costs`; see `cost.ledger.reports.costs`."""
         with self._engine.connect() as connection:
             return reports.costs(connection, first, last, group_by)
+
+    def due_alerts(self, lease_s: float = 60.0) -> list[Alert]:
+        """Alerts that nobody has delivered, each to one caller at a time: it has `lease_s` seconds to deliver it.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        due: list[Alert] = self._alone(lambda book: alerts.claim(book, self._alerts_insert, duration_us(lease_s)), durable=True)
+        return due
+
+    def alert_delivered(self, alert: Alert) -> None:
+        """Never tell it again.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        self._alone(lambda book: alerts.delivered(book, alert), durable=True)
 
     # Repeated requests.
 

@@ -279,7 +279,7 @@ idempotency_keys = Table(
     Index("idempotency_by_expiry", "expires_at_us"),
 )
 
-alerts = Table(
+budget_alerts = Table(
     "budget_alerts",
     metadata,
     Column("window_id", ForeignKey("budget_windows.id"), primary_key=True),

@@ -81,15 +81,16 @@ class Writer:
 
     def _work(self) -> None:
         next_chores = time.monotonic()
-        while True:
+        last_round = False
+        while not last_round:
             jobs = self._take(max(0.0, next_chores - time.monotonic()))
+            # Decided before the chores: what came while they were done still gets a round.
+            last_round = self._closing and not self._waiting
             if jobs:
                 self._commit(jobs)
-            if time.monotonic() >= next_chores or (self._closing and not self._waiting):
+            if last_round or time.monotonic() >= next_chores:
                 self._do_chores()
                 next_chores = time.monotonic() + self._tick_s
-            if self._closing and not self._waiting:
-                return
 
     def _take(self, wait_s: float) -> list[_Job]:
         """The next batch: everything that waits, but work that wants a transaction of its own comes alone."""
@@ -127,13 +128,15 @@ class Writer:
             for job in jobs:
                 self._commit([job])
             return
-        self.problem = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
-        log.error(
-            "ledger.batch_failed", extra={"reason": self.problem, "operations": len(jobs), "in_doubt": failure.in_doubt}, exc_info=cause
-        )
+        said = str(cause).splitlines()
+        problem = f"{type(cause).__name__}: {said[0] if said else ''}"
+        # Once an outage, not once a request.
+        level = logging.ERROR if self.problem is None else logging.DEBUG
+        log.log(level, "ledger.batch_failed", extra={"reason": problem, "in_doubt": failure.in_doubt}, exc_info=cause)
+        self.problem = problem
         for job in jobs:
             error = MaybeCommitted if failure.in_doubt else LedgerUnavailable
-            job.future.set_exception(error(self.problem))
+            job.future.set_exception(error(problem))
 
     def _do_chores(self) -> None:
         """Then an empty batch, which tells whether the database is there."""

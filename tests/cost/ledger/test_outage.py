@@ -1,0 +1,193 @@
+"""The database is away: nothing is paid for, nothing that was paid is forgotten, and it comes back by itself."""
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import text
+
+from cost.database import open_database
+from cost.ledger import Budget, Ledger, LedgerUnavailable
+from cost.ledger.verify import verify
+from cost.money import Money
+from tests.cost.sheets import BOOK, FLAT, hold
+
+
+@pytest.fixture
+def sturdy(engine, tmp_path):
+    """With the real clock and a quick tick."""
+    ledger = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)
+    ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money.usd("1")))
+    yield ledger
+    ledger.close()
+
+
+@contextmanager
+def held_by_another_program(engine):
+    """Which locks everything that a batch needs."""
+    if engine.dialect.name == "sqlite":
+        connection = sqlite.connect(engine.url.database, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+        connection.close()
+    else:
+        with engine.connect() as connection, connection.begin():
+            connection.execute(text("SELECT * FROM budget_windows FOR UPDATE"))
+            connection.execute(text("SELECT * FROM attempts FOR UPDATE"))
+            yield
+
+
+def until(fact, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def test_a_locked_database_refuses_paid_calls_and_keeps_what_was_paid(sturdy, engine, tmp_path):
+    paid = sturdy.reserve(hold(), wait_s=10).attempt_id
+    with held_by_another_program(engine):
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=0.2)
+        assert sturdy.problem
+        sturdy.settle(paid, provider_request_id="r-1", wait_s=0.2)
+        assert any(path.stat().st_size for path in (tmp_path / "spool").iterdir())
+    until(lambda: [(status.settled, status.reserved) for status in sturdy.budgets()] == [(Money(FLAT), Money(0))])
+    assert sturdy.problem is None
+    sturdy.settle(sturdy.reserve(hold(), wait_s=10).attempt_id)
+    sturdy.close()
+    assert list(verify(engine)) == []
+
+
+def test_what_a_dead_process_could_not_record_is_recorded_by_the_next(sturdy, engine, tmp_path):
+    paid = sturdy.reserve(hold(), wait_s=10).attempt_id
+    with held_by_another_program(engine):
+        sturdy.settle(paid, wait_s=0.2)
+        assert sturdy.problem
+        sturdy._spool.close()  # as the end of its process does
+    until(lambda: sturdy.problem is None)
+    sturdy.close()
+    after = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)
+    until(lambda: after.budgets()[0].settled == Money(FLAT))
+    after.close()
+
+
+def test_an_abandoned_reserve_that_had_not_begun_never_happens(sturdy, engine):
+    with held_by_another_program(engine):
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=0.1)  # begun
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=0.1)  # queued behind it
+    until(lambda: sturdy.problem is None and sturdy.budgets()[0].committed == Money(0))
+    with engine.connect() as connection:
+        assert set(connection.execute(text("SELECT state FROM attempts")).scalars()) <= {"released"}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_commit_whose_end_nobody_saw_is_taken_back_if_it_happened(url, engine, tmp_path):
+    """The server goes away between the last statement and the answer to the COMMIT."""
+    victim = threading.Event()
+
+    def cut(moment):
+        if moment == "before_commit" and victim.is_set():
+            victim.clear()
+            terminate_writers()
+
+    def terminate_writers():
+        with engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' AND pid <> pg_backend_pid()"
+                )
+            )
+
+    ledger = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05, crashpoint=cut)
+    ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money.usd("1")))
+    victim.set()
+    with pytest.raises(LedgerUnavailable):
+        ledger.reserve(hold(), wait_s=10)
+    until(lambda: ledger.problem is None and ledger.budgets()[0].committed == Money(0))
+    ledger.settle(ledger.reserve(hold(), wait_s=10).attempt_id)
+    ledger.close()
+    assert list(verify(engine)) == []
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_server_that_was_started_again_costs_no_failed_reserve(sturdy, engine):
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'idle'"))
+    sturdy.reserve(hold(), wait_s=10)
+
+
+def fill_up(ledger):
+    for _ in range(200):
+        ledger.reserve(hold(tags={"t": "y" * 2000}), wait_s=10)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_full_disk_refuses_paid_calls_until_there_is_room_and_harms_nothing(url, engine, tmp_path):
+
+    ledger = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)
+    ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money.usd("1")))
+    ledger.reserve(hold(), wait_s=10)
+    pages = ledger._alone(lambda book: book.connection.exec_driver_sql("PRAGMA page_count").scalar())
+    ledger._alone(lambda book: book.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    with pytest.raises(LedgerUnavailable, match="full"):
+        fill_up(ledger)
+    assert ledger.budgets()[0].committed > Money(0)
+    # The writer's next connection has no such limit.
+    until(lambda: ledger.problem is None)
+    ledger.reserve(hold(), wait_s=10)
+    ledger.close()
+    assert list(verify(engine)) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_database_that_can_not_be_written_refuses_paid_calls(url, engine, sqlite_url, tmp_path):
+    read_only = open_database(f"{sqlite_url.replace('sqlite:///', 'sqlite:///file:')}?mode=ro&uri=true")
+    ledger = Ledger(read_only, BOOK, spool=tmp_path / "spool", tick_s=0.05)
+    with pytest.raises(LedgerUnavailable, match="readonly"):
+        ledger.reserve(hold(), wait_s=10)
+    assert "readonly" in ledger.problem
+    ledger.close()
+    read_only.dispose()
+
+
+def test_an_operation_that_can_not_be_written_does_not_take_its_neighbours_with_it(sturdy, engine):
+    outcomes = []
+
+    def reserve(client):
+        try:
+            outcomes.append(sturdy.reserve(hold(client=client), wait_s=20).price)
+        except LedgerUnavailable:
+            outcomes.append(None)
+
+    # PostgreSQL refuses text with NUL; SQLite takes it.
+    threads = [threading.Thread(target=reserve, args=("a\0b" if number == 7 else "shop",)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count(None) == (1 if engine.dialect.name == "postgresql" else 0)
+
+
+def test_a_closed_ledger_takes_nothing_more(ledger):
+    ledger.close()
+    with pytest.raises(LedgerUnavailable, match="closed"):
+        ledger.reserve(hold())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_ledger_from_before_a_fork_is_not_used_after_it(ledger):
+    child = os.fork()
+    if child == 0:
+        try:
+            ledger.reserve(hold())
+        except AssertionError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,0 +1,67 @@
+import pytest
+from sqlalchemy import select
+
+from cost.ledger import Budget, BudgetExhausted
+from cost.ledger.schema import attempts
+from cost.money import Money
+from tests.cost.sheets import FLAT, hold
+
+
+@pytest.fixture
+def budget(ledger):
+    ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money(FLAT)))
+
+
+def sums(ledger):
+    (status,) = ledger.budgets()
+    return status.settled.nanos, status.reserved.nanos, status.unknown.nanos
+
+
+def outcome(engine, attempt_id):
+    with engine.connect() as connection:
+        return connection.execute(select(attempts.c.state, attempts.c.outcome).where(attempts.c.id == attempt_id)).one()
+
+
+def test_a_hold_whose_owner_died_becomes_unknown_after_its_time_and_keeps_counting(ledger, budget, clock, engine):
+    attempt_id = ledger.reserve(hold(timeout_s=10)).attempt_id
+    clock.advance(seconds=40)
+    assert ledger.sweep() == 0
+    clock.advance(seconds=1)
+    assert ledger.sweep() == 1
+    assert sums(ledger) == (0, 0, FLAT)
+    assert outcome(engine, attempt_id) == ("unknown", "deadline_passed")
+    with pytest.raises(BudgetExhausted):
+        ledger.reserve(hold())
+
+
+def test_a_slow_owner_still_settles(ledger, budget, clock):
+    attempt_id = ledger.reserve(hold()).attempt_id
+    clock.advance(hours=1)
+    ledger.sweep()
+    ledger.settle(attempt_id)
+    assert sums(ledger) == (FLAT, 0, 0)
+
+
+def test_what_stays_unknown_for_three_days_is_taken_to_have_been_billed(ledger, budget, clock, engine):
+    attempt_id = ledger.reserve(hold()).attempt_id
+    ledger.unknown(attempt_id, outcome="timeout")
+    clock.advance(hours=71)
+    ledger.sweep()
+    assert sums(ledger) == (0, 0, FLAT)
+    clock.advance(hours=2)
+    ledger.sweep()
+    assert sums(ledger) == (FLAT, 0, 0)
+    assert outcome(engine, attempt_id) == ("settled", "assumed_billed")
+
+
+def test_sweeping_twice_moves_nothing_twice(ledger, budget, clock):
+    ledger.reserve(hold())
+    clock.advance(hours=1)
+    assert [ledger.sweep(), ledger.sweep()] == [1, 0]
+
+
+def test_a_clock_that_jumps_ahead_expires_no_hold(ledger, budget, clock):
+    ledger.reserve(hold())
+    clock.jump(days=40)
+    assert ledger.sweep() == 0
+    assert sums(ledger) == (0, FLAT, 0)

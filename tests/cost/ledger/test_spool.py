@@ -1,0 +1,85 @@
+import json
+import zlib
+
+import pytest
+
+from cost.ledger.settlement import Resolve
+from cost.ledger.spool import Spool
+from cost.money import Money
+
+FIRST = Resolve("a" * 32, "settled", "answered", "request-1", Money(5))
+SECOND = Resolve("b" * 32, "released", "refused")
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path / "spool")
+    yield spool
+    spool.close()
+
+
+def replayed(spool):
+    seen = []
+    spool.replay(seen.append)
+    return seen
+
+
+def test_what_waits_is_replayed_as_it_was_until_it_was_recorded(spool):
+    spool.add(FIRST)
+    spool.add(SECOND)
+
+    def database_is_away(_resolve):
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        spool.replay(database_is_away)
+    assert replayed(spool) == [FIRST, SECOND]
+    assert replayed(spool) == []
+
+
+def test_nothing_is_lost_that_is_added_during_a_replay(spool):
+    spool.add(FIRST)
+    seen = []
+
+    def slow(resolve):
+        if not seen:
+            spool.add(SECOND)
+        seen.append(resolve)
+
+    spool.replay(slow)
+    assert seen == [FIRST]
+    assert replayed(spool) == [FIRST, SECOND]
+
+
+def test_the_file_of_a_process_that_lives_is_its_own_and_that_of_a_dead_one_anybodys(spool, tmp_path):
+    other = Spool(tmp_path / "spool")
+    other.add(FIRST)
+    assert replayed(spool) == []
+    other.close()
+    assert replayed(spool) == [FIRST]
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_torn_last_line_is_left_out_and_the_others_are_not(spool, tmp_path, caplog):
+    other = Spool(tmp_path / "spool")
+    other.add(FIRST)
+    other.add(SECOND)
+    other.close()
+    (path,) = (tmp_path / "spool").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    assert replayed(spool) == [FIRST]
+    assert "ledger.spool_line_torn" in caplog.text
+
+
+def test_a_line_that_does_not_match_its_checksum_is_left_out(spool, tmp_path):
+    said = json.dumps(["a" * 32, "settled", "answered", None, 7]).encode()
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "dead.jsonl").write_bytes(b"%08x %s\n" % (zlib.crc32(said), said.replace(b"7", b"0")))
+    assert replayed(spool) == []
+
+
+def test_an_empty_file_is_not_left_behind(spool, tmp_path):
+    spool.add(FIRST)
+    replayed(spool)
+    spool.close()
+    assert list((tmp_path / "spool").iterdir()) == []
