@@ -10,6 +10,7 @@ from flask import Flask
 from cost.ledger import Ledger
 from cost.price_files import BadPriceSheet, load_prices
 from cost.price_sheets import PriceBook
+from gateway.alerts import AlertSender
 from gateway.api import add_resources
 from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
@@ -91,8 +92,9 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     meter = Meter(ledger, prices, next((provider.usd_per_hour for provider in providers if isinstance(provider, Local)), Decimal(0)))
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
+    alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
     dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
-    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher, _make_fetcher(settings))
+    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher, _make_fetcher(settings), alerts)
 
 
 def _make_fetcher(settings: Settings) -> "ImageFetcher | None":

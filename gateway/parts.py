@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from cost.ledger import Ledger
 from cost.price_sheets import PriceBook
+from gateway.alerts import AlertSender
 from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.settings import Settings
@@ -26,11 +27,13 @@ class Parts:
     prices: PriceBook
     dispatcher: Dispatcher
     fetcher: "ImageFetcher | None"
+    alerts: AlertSender
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
         if self.fetcher:
             self.fetcher.close()
+        self.alerts.close()
         self.dispatcher.close()
         self.ledger.close()
         self.database.dispose()

@@ -63,6 +63,12 @@ def _existing_file(text: str) -> Path:
     return Path(text)
 
 
+def _web_address(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise ValueError("begin it with https:// or http://")
+    return text
+
+
 def _setting(env: str, parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"env": env, "parse": parse, "meaning": meaning}, repr=not secret)
 
@@ -88,6 +94,8 @@ class Settings:
     image_side_max: int = _setting("GATEWAY_IMAGE_SIDE_MAX", _whole(1, 65535), ImageLimits().side_max, "pixels of a picture's longer side")
     image_hosts: tuple[str, ...] = _setting("GATEWAY_IMAGE_HOSTS", _names, (), "hosts that https:// image URIs may name; none by default")
     image_buckets: tuple[str, ...] = _setting("GATEWAY_IMAGE_BUCKETS", _names, (), "buckets (`s3://NAME`, `gs://NAME`) that URIs may name")
+    alert_webhook_url: str | None = _setting("GATEWAY_ALERT_WEBHOOK_URL", _web_address, None, "where budget alerts are posted", secret=True)
+    alert_webhook_secret: str | None = _setting("GATEWAY_ALERT_WEBHOOK_SECRET", str, None, "signs them", secret=True)
     workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
     threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
     simulated: bool = _setting("GATEWAY_SIMULATED", _switch, False, "true where the clouds are stand-ins: every answer says so")
@@ -119,6 +127,8 @@ class Settings:
                 values[setting.name] = setting.metadata["parse"](environ[env])
             except ValueError as error:
                 problems.append(f"{env}: {error}")
+        if values.get("alert_webhook_url") and not values.get("alert_webhook_secret"):
+            problems.append("GATEWAY_ALERT_WEBHOOK_SECRET: alerts are signed; set it beside GATEWAY_ALERT_WEBHOOK_URL")
         if problems:
             raise BadSettings(problems)
         return cls(**values)

@@ -8,6 +8,8 @@ _COMMANDS = {
     "serve": "one gateway in the foreground",
     "up": "gateway and model server together, as `make run` starts them",
     "keys": "who may call: list, create, revoke",
+    "report": "what was spent, as a table",
+    "ledger": "verify every entry and sum; confirm the clock",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }
 
