@@ -135,6 +135,7 @@ BAD = {
     "not JSON": (lambda c: c.post("/v1/detections", data=b"{", content_type="application/json"), 422, "invalid_parameter"),
     "not base64": (lambda c: c.post("/v1/detections", json={"image": {"base64": "@@"}}), 422, "invalid_parameter"),
     "a URI": (lambda c: c.post("/v1/detections", json={"image": {"uri": "https://x/y.jpg"}}), 422, "invalid_parameter"),
+    "a disabled provider": (lambda c: raw(c, query="?providers=rekognition"), 503, "no_provider_available"),
     "a feature nobody has": (lambda c: raw(c, query="?features=faces"), 503, "no_provider_available"),
 }
 
