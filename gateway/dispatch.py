@@ -82,7 +82,7 @@ class Dispatcher:
             raise nobody_can(route)
         features = frozenset(options.features)
         for line, following in zip(route.lines, (*route.lines[1:], None), strict=True):
-            if not line.breaker.allow(line.circuit_key(features), probe_s=race.deadline - time.monotonic()):
+            if not line.allow(features, probe_s=race.deadline - time.monotonic()):
                 continue
             leg = race.start(line)
             until = race.deadline if following is None else _patience_until(race, line, following, features, hedge=options.hedge)

@@ -54,14 +54,19 @@ class Line:
         self.paid = self.meter.is_paid(self.name)
         self._threads = CallThreads(self.name, self.threads)
 
-    def circuit_key(self, features: frozenset[Feature]) -> str:
-        """A circuit a provider and feature set: text may be ill while objects are well."""
-        return f"{self.name}:{','.join(sorted(features))}"
+    def circuit_problem(self, features: frozenset[Feature]) -> str:
+        """Why no call for these features would pass now; empty if it would."""
+        ill = [key for key in self._keys(features) if not self.breaker.would_allow(key)]
+        return self.breaker.reason(ill[0]) if ill else ""
+
+    def allow(self, features: frozenset[Feature], probe_s: float) -> bool:
+        """Let a call pass, or not; see `Breaker.allow`."""
+        return all(self.breaker.allow(key, probe_s) for key in self._keys(features))
 
     def latency_ms(self, features: frozenset[Feature], fraction: float) -> float | None:
-        """How long answers for these features took lately; None where nothing is known."""
-        latency = self.latency.quantile_ms(self.circuit_key(features), fraction)
-        return None if latency is None else round(latency, 1)
+        """How long answers for these features took lately, the slowest of them; None where nothing is known."""
+        known = [ms for key in self._keys(features) if (ms := self.latency.quantile_ms(key, fraction)) is not None]
+        return round(max(known), 1) if known else None
 
     def start(self, image: Image, call: Call, bill: Bill, deadline: float, report: Callable[[CallRun], None]) -> CallRun:
         """Make one call in a thread of this provider's, and report its end even after the deadline.
@@ -110,10 +115,12 @@ class Line:
             error = raised if isinstance(raised, ProviderError) else ProviderFailed(f"{self.name} failed in its adapter: {raised!r}")
             self._end_try(run, error.code, held.failed(error), started)
             if error.opens_circuit:
-                self.breaker.record(self.circuit_key(run.call.features), healthy=False, reason=f"{error.code}: {error}")
+                for key in self._keys(run.call.features):
+                    self.breaker.record(key, healthy=False, reason=f"{error.code}: {error}")
             raise error from raised
         self._end_try(run, "answered", held.answered(answer), started)
-        self.breaker.record(self.circuit_key(run.call.features), healthy=True)
+        for key in self._keys(run.call.features):
+            self.breaker.record(key, healthy=True)
         return answer
 
     def _end_try(self, run: CallRun, outcome: str, cost: Money, started: float) -> None:
@@ -121,4 +128,9 @@ class Line:
         run.held = FREE
         run.attempts.append(Attempt(self.name, tuple(sorted(run.call.features)), outcome, cost, latency_ms))
         if outcome in {"answered", "timeout"}:
-            self.latency.record(self.circuit_key(run.call.features), latency_ms)
+            for key in self._keys(run.call.features):
+                self.latency.record(key, latency_ms)
+
+    def _keys(self, features: frozenset[Feature]) -> list[str]:
+        """A circuit and a latency a feature: text may be ill or slow while objects are well."""
+        return [f"{self.name}:{feature}" for feature in sorted(features)]

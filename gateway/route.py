@@ -82,8 +82,8 @@ def _reason_against(line: Line, image: Image, features: frozenset[Feature], pric
         return f"over_max_cost: {price} of {max_cost} USD"
     if refusal := line.provider.refusal(image, features):
         return f"image_refused: {refusal}"
-    circuit = line.circuit_key(features)
-    return "" if line.breaker.would_allow(circuit) else f"circuit_open: {line.breaker.reason(circuit)}"
+    problem = line.circuit_problem(features)
+    return f"circuit_open: {problem}" if problem else ""
 
 
 def _in_order(able: list[Considered]) -> list[Considered]:

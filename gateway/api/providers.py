@@ -20,7 +20,7 @@ class CircuitOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    features: Annotated[str, Field(description="The feature, or the features asked together.")]
+    feature: str
     state: Literal["closed", "open", "half_open"]
     reason: str
 
@@ -30,7 +30,7 @@ class LatencyOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    features: str
+    feature: str
     p50: float
     p95: float
 
@@ -99,11 +99,11 @@ def _provider_out(line: Line) -> ProviderOut:
         model=line.provider.model,
         prices=prices,
         circuit=[
-            CircuitOut(features=key.partition(":")[2], state=line.breaker.state(key), reason=line.breaker.reason(key))
+            CircuitOut(feature=key.partition(":")[2], state=line.breaker.state(key), reason=line.breaker.reason(key))
             for key in line.breaker.keys(line.name)
         ],
         latency_ms=[
-            LatencyOut(features=key.partition(":")[2], p50=round(p50, 1), p95=round(p95, 1))
+            LatencyOut(feature=key.partition(":")[2], p50=round(p50, 1), p95=round(p95, 1))
             for key in line.latency.keys(line.name)
             if (p50 := line.latency.quantile_ms(key, 0.5)) is not None and (p95 := line.latency.quantile_ms(key, 0.95)) is not None
         ],

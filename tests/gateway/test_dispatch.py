@@ -207,3 +207,19 @@ def test_a_hanging_provider_takes_none_of_the_others_threads(toybox):
     release.set()
     assert results == ["local"] * 12
     assert hanging.asked == 4, "the fifth call found no thread and went on at once"
+
+
+def test_a_feature_that_is_ill_says_nothing_about_the_others(toybox):
+    def text_fails(_nth):
+        if toy.timeouts_s and current[0] == "text":
+            raise ProviderFailed("text is down")
+
+    current = ["text"]
+    toy, local = Toy("rekognition", text_fails, ("objects", "text")), Toy("local", features=("objects", "text"))
+    dispatcher = toybox.dispatcher(toy, local)
+    for _ in range(6):
+        ask(dispatcher, features=("text",))
+    current[0] = "objects"
+    both = ask(dispatcher, features=("objects", "text"))
+    assert both.considered[-1].reason == "circuit_open: failed: text is down", "what needs the ill feature is not sent"
+    assert ask(dispatcher, features=("objects",)).provider == "rekognition"
