@@ -265,7 +265,7 @@ def test_a_hanging_rekognition_holds_its_own_threads_until_their_time_is_over(am
 
     def outcome(_: int) -> str:
         try:
-            ask(aws, picture(), "objects", timeout_s=0.8)
+            ask(aws, picture(), "objects", timeout_s=2.5)
         except ProviderError as error:
             return type(error).__name__
         return "answered"
