@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost.escalation.baselines import one_threshold, oracle
-from cost.escalation.consensus import complete
+from cost.escalation.consensus import believe
 from cost.escalation.evidence import Floats
 from cost.escalation.fit import fit
 from cost.escalation.policy import COMBINED, STOP, Policy, State, View, choose_labels
@@ -26,7 +26,7 @@ from cost.records import BadRecords, Records, labels_of, read_prices, read_recor
 BLOCK = 32  # pictures that are decided with one multiplier
 EXPLORE_SHARE = 0.15  # of an online budget, for showing the first pictures to everybody: who is right how often can't be known otherwise
 EXPLORE_MAX = 400  # such pictures; more teach little more
-LATEST_MAX = 4_000  # so many of the latest pictures teach, so that a fit stays quick
+LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
 GROWTH = 2.5  # fitted again when so many times the pictures have been seen
 PICTURES = 10_000  # budgets are told for so many
 
@@ -73,7 +73,7 @@ def replay(
     limit = Money(int(budget_usd_per_10k * NANOS_PER_USD * len(test) / PICTURES))
     run = Replay(test, prices, limit)
     if online:
-        learn_online(run, np.random.default_rng(seed))
+        learn_online(run)
     else:
         policy = fit(taught, run.usd)
         run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
@@ -92,7 +92,7 @@ def replay(
     }
 
 
-def learn_online(run: Replay, rng: np.random.Generator) -> None:
+def learn_online(run: Replay) -> None:
     """Start knowing nothing, learn without a truth, and only from answers that were paid for.
 
     The escalations that are paid anyway teach. Only the first pictures are shown to everybody, for a share of the money.
@@ -102,7 +102,8 @@ def learn_online(run: Replay, rng: np.random.Generator) -> None:
     at = run.ask_everybody(int(at))
     pacer = None
     while at < n:
-        policy = fit(complete(run.seen(max(at - LATEST_MAX, 0), at), rng), run.usd)
+        seen = run.seen(max(at - LATEST_MAX, 0), at)
+        policy = fit(seen, run.usd, believe(seen))
         pacer = Pacer(policy.multiplier_for) if pacer is None else pacer.follow(policy.multiplier_for)
         end = min(int(at * GROWTH) + 20, n)
         run.run(policy, pacer, at, end)
@@ -158,10 +159,11 @@ class Replay:
 
     def seen(self, start: int, stop: int) -> Records:
         """What was paid for of these pictures: no truth, no rewards."""
-        rows = range(start, stop)
-        answers = {p: [self.test.answers[p][i] if self.asked[p][i] else None for i in rows] for p in self.test.providers}
-        nothing = {p: np.full(stop - start, np.nan) for p in self.test.providers}
-        return Records(self.test.kind, self.test.providers, answers, [None] * (stop - start), nothing, "agreement")
+        shown = {
+            p: [a if asked else None for a, asked in zip(self.test.answers[p][start:stop], self.asked[p][start:stop], strict=True)]
+            for p in self.test.providers
+        }
+        return Records(self.test.kind, self.test.providers, shown, self.test.truth[start:stop], {}).without_truth()
 
     def _lead(self, policy: Policy, start: int, stop: int, multiplier: float, purse: Money) -> None:
         """Ask about these pictures until each is answered; all of them together never cost more than the purse."""

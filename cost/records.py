@@ -98,6 +98,11 @@ class Records:
             self.prices,
         )
 
+    def without_truth(self) -> Records:
+        """The answers alone."""
+        nothing = {p: np.full(len(self), np.nan) for p in self.providers}
+        return Records(self.kind, self.providers, self.answers, [None] * len(self), nothing, "agreement", self.prices)
+
     def opaque(self, provider: str) -> bool:
         """Whether nothing but rewards is known of this provider: it can be chosen, but not looked at."""
         return all(a is None for a in self.answers[provider])

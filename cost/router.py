@@ -156,7 +156,7 @@ def choose_route(snapshot: Snapshot) -> Route:
     usable = [o for o in offers if o.against is None]
     in_time = [o for o in usable if o.p95 <= snapshot.deadline_ms]
     taken = _cover(snapshot, in_time)
-    late = not taken and _cover(snapshot, usable) or []
+    late = [] if taken else _cover(snapshot, usable)
     reasons: dict[str, tuple[Decision, str]] = {}
     if late:
         taken = late
@@ -166,7 +166,7 @@ def choose_route(snapshot: Snapshot) -> Route:
     attempts = tuple(o.attempt(wanted) for o, wanted in taken)
     fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
     considered = tuple(_considered(o, snapshot, reasons) for o in offers)
-    refusal = None if attempts else _refusal(offers, snapshot)
+    refusal = None if attempts else _refusal(offers)
     return Route(attempts, fallbacks, escalations, considered, bool(attempts) and _degraded(snapshot, offers, taken), refusal)
 
 
@@ -323,7 +323,7 @@ def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer
     )
 
 
-def _refusal(offers: list[_Offer], snapshot: Snapshot) -> Refusal:
+def _refusal(offers: list[_Offer]) -> Refusal:
     """What a client is told when nobody can be asked."""
     against = {o.against or "over_max_cost" for o in offers}
     return next((code for reason, code in REFUSALS if reason in against), "no_provider_available")

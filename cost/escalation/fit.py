@@ -24,7 +24,7 @@ FOLDS = 3
 ROWS_MAX = 12_000  # more records than this teach little more, and a fit should take seconds
 ROWS_MIN = 25  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
-CONSENSUS_PULL = 1e5
+BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
 RIDGE = 30.0
 GRID = 20  # tabulated multipliers
 
@@ -72,16 +72,17 @@ class Fitted:
     realised: Floats  # (n,) reward of doing so
 
 
-def fit(records: Records, prices_usd: Mapping[str, float]) -> Policy:
+def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | None = None) -> Policy:
     """A policy for these records' providers at these prices.
 
     Args:
         records: pictures with a truth, verdicts or a reference; a few hundred say much, a few dozen little.
         prices_usd: provider -> dollars a call, for planning beyond the next call. Providers without one are left out.
+        believed: (n, labels) what `consensus.believe` makes of records without a truth.
     """
     providers = tuple(p for p in records.providers if p in prices_usd)
-    learning = prepare(records.take(range(min(len(records), ROWS_MAX))))
-    pull = choose_pull(learning, providers) if records.target == "truth" else CONSENSUS_PULL
+    learning = prepare(records.take(range(min(len(records), ROWS_MAX))), None if believed is None else believed[:ROWS_MAX])
+    pull = choose_pull(learning, providers) if believed is None else BELIEF_PULL
     states = {s: fit_state(learning, providers, s, pull) for s in states_of(learning, providers)}
     multipliers = multipliers_for([prices_usd[p] for p in providers])
     value: dict[State, Floats] = {}
@@ -121,12 +122,14 @@ def fit(records: Records, prices_usd: Mapping[str, float]) -> Policy:
     )
 
 
-def prepare(records: Records) -> Learning:
+def prepare(records: Records, believed: Floats | None = None) -> Learning:
     """The records as arrays."""
     encoder = Encoder.fit(records)
     known = np.array([t is not None for t in records.truth], dtype=np.bool_)
-    truth = None
-    if known.any() and combinable(records):
+    truth = believed
+    if believed is not None:
+        known[:] = True
+    elif known.any() and combinable(records):
         place = {label: k for k, label in enumerate(encoder.vocabulary)}
         truth = np.zeros((len(records), len(place)))
         for i, labels in enumerate(records.truth):
@@ -270,7 +273,7 @@ class Ridges:
         if key not in self._parts:
             self._parts[key] = [self._gram(np.flatnonzero(observed & (self._fold == k))) for k in range(FOLDS)]
         parts = self._parts[key]
-        gram = sum(g for _, g in parts) + RIDGE * np.eye(self._x.shape[1])
+        gram = sum(g for _, g in parts) + np.diag([1.0, *[RIDGE] * (self._x.shape[1] - 1)])
         moments = [self._x[rows].T @ y[rows] for rows, _ in parts]
         moment = sum(moments)
         out = np.full((self._n, y.shape[1]), np.nan)

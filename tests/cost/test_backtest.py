@@ -37,20 +37,20 @@ def test_the_report_has_the_shape_that_was_promised(tmp_path):
 def test_a_stem_without_prices_is_refused_with_those_there_are(tmp_path):
     (tmp_path / "Toy.csv").write_text("true_label,label_a\n1,1\n")
     (tmp_path / "prices.json").write_text('{"Other": {"apis": {}}}')
-    with pytest.raises(BadRecords, match="'Toy'.*Other"):
+    with pytest.raises(BadRecords, match=r"'Toy'.*Other"):
         backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal(5))
 
 
 def test_a_provider_without_a_price_is_refused_by_name(tmp_path):
     (tmp_path / "Toy.csv").write_text("true_label,label_a\n1,1\n")
     (tmp_path / "prices.json").write_text('{"Toy": {"apis": {}}}')
-    with pytest.raises(BadRecords, match="price for a"):
+    with pytest.raises(BadRecords, match=r"price for a"):
         backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal(5))
 
 
 @pytest.mark.parametrize("train", [0.0, 1.0])
 def test_a_split_that_leaves_nothing_is_refused(recordings, prices, train):
-    with pytest.raises(BadRecords, match="leave none"):
+    with pytest.raises(BadRecords, match=r"leave none"):
         replay(recordings(20), prices, Decimal(5), train=train)
 
 

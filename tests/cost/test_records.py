@@ -97,7 +97,7 @@ def test_prices_never_pass_through_a_float(tmp_path: Path):
         '{"R": {"apis": {"a": {"usd_per_call": 1e-07}, "b": {"usd_per_call": 0.0015}, "c": {"usd_per_call": 1.234e-7}}}, "S": {}}'
     )
     assert read_prices(path, "R") == {"a": Money(100), "b": Money(1_500_000), "c": Money(123)}
-    with pytest.raises(BadRecords, match="'T'.*R, S"):
+    with pytest.raises(BadRecords, match=r"'T'.*R, S"):
         read_prices(path, "T")
-    with pytest.raises(BadRecords, match="S"):
+    with pytest.raises(BadRecords, match=r"S"):
         read_prices(path, "S")
