@@ -40,7 +40,7 @@ def backtest(
         records: the CSV form or the gateway's own comparisons, see `cost.records`.
         prices: USD a call by records' stem and provider.
         budget_usd_per_10k: a hard budget, in dollars for ten thousand pictures.
-        train: share of the records that are fitted on; with `online` they are left out unseen, so that both replay the same pictures.
+        train: share of the records that are fitted on; with `online` none is, and all of them are replayed.
         seed: of the split, as `numpy.random.seed(seed); permutation; the first part fits`.
         online: start knowing nothing, and learn without a truth from what was paid for.
 
@@ -66,7 +66,7 @@ def replay(
 ) -> dict[str, Any]:
     """`backtest` of records that are read already."""
     order = np.random.RandomState(seed).permutation(len(everything))
-    cut = int(len(everything) * train)
+    cut = 0 if online else int(len(everything) * train)
     taught, test = everything.take(order[:cut]), everything.take(order[cut:])
     if not len(test) or (not online and not len(taught)):
         raise BadRecords(f"{len(everything)} records leave none to {'replay' if not len(test) else 'fit on'} at train {train}")

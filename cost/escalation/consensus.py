@@ -22,7 +22,7 @@ ROUNDS = 12
 JUDGES = 3
 EARLY_RIGHT = 0.65  # how often anybody is taken to be right before anything was seen
 RIDGE = np.array([0.5, 1.0, 3.0, 3.0])  # on the constant, the rank and its bends
-LABEL_RIDGE = 30.0  # on what is particular to one label
+LABEL_RIDGE = 8.0  # on what is particular to one label
 
 
 def believe(seen: Records) -> Floats:
