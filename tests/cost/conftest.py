@@ -11,6 +11,7 @@ from cost.database import open_database
 from cost.ledger import Ledger
 from cost.ledger.schema import metadata
 from tests.cost.clocks import FakeClock
+from tests.cost.recordings import prices, recordings, routing  # noqa: F401 -- fixtures
 from tests.cost.sheets import BOOK
 from tests.cost.stores import migrate
 

@@ -1,0 +1,225 @@
+"""Replays recorded answers through the policy that routes live traffic: what would it have cost, and how good would it have been?
+
+Half of the records teach (`train`), the rest come by one at a time under a hard budget. Online, nothing is known at the start and only what
+was paid for is seen. Beside it stand the baselines anyone would ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost.escalation.baselines import one_threshold, oracle
+from cost.escalation.consensus import believe
+from cost.escalation.evidence import Floats
+from cost.escalation.fit import fit
+from cost.escalation.policy import COMBINED, STOP, Policy, State, View, choose_labels
+from cost.money import NANOS_PER_USD, Money
+from cost.pacing import Pacer
+from cost.records import BadRecords, Records, labels_of, read_prices, read_records, reward_of, stem_of
+
+BLOCK = 32  # pictures that are decided with one multiplier
+EXPLORE_SHARE = 0.15  # of an online budget, for showing the first pictures to everybody: who is right how often can't be known otherwise
+EXPLORE_MAX = 400  # such pictures; more teach little more
+LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
+GROWTH = 2.5  # fitted again when so many times the pictures have been seen
+PICTURES = 10_000  # budgets are told for so many
+
+
+def backtest(
+    records: Path, prices: Path, budget_usd_per_10k: Decimal, *, train: float = 0.5, seed: int = 0, online: bool = False
+) -> dict[str, Any]:
+    """The report behind `vision-gateway backtest`, ready for JSON.
+
+    Args:
+        records: the CSV form or the gateway's own comparisons, see `cost.records`.
+        prices: USD a call by records' stem and provider.
+        budget_usd_per_10k: a hard budget, in dollars for ten thousand pictures.
+        train: share of the records that are fitted on; with `online` none is, and all of them are replayed.
+        seed: of the split, as `numpy.random.seed(seed); permutation; the first part fits`.
+        online: start knowing nothing, and learn without a truth from what was paid for.
+
+    Raises:
+        BadRecords: nothing to read, to fit or to replay, or no prices for these records.
+    """
+    everything = read_records(records)
+    usd = read_prices(prices, stem_of(records))
+    missing = [p for p in everything.providers if p not in usd]
+    if missing:
+        raise BadRecords(f"{prices.name} has no price for {', '.join(missing)}")
+    return replay(everything, usd, budget_usd_per_10k, train=train, seed=seed, online=online)
+
+
+def replay(
+    everything: Records,
+    prices: Mapping[str, Money],
+    budget_usd_per_10k: Decimal,
+    *,
+    train: float = 0.5,
+    seed: int = 0,
+    online: bool = False,
+) -> dict[str, Any]:
+    """`backtest` of records that are read already."""
+    order = np.random.RandomState(seed).permutation(len(everything))
+    cut = 0 if online else int(len(everything) * train)
+    taught, test = everything.take(order[:cut]), everything.take(order[cut:])
+    if not len(test) or (not online and not len(taught)):
+        raise BadRecords(f"{len(everything)} records leave none to {'replay' if not len(test) else 'fit on'} at train {train}")
+    limit = Money(int(budget_usd_per_10k * NANOS_PER_USD * len(test) / PICTURES))
+    run = Replay(test, prices, limit)
+    if online:
+        learn_online(run)
+    else:
+        policy = fit(taught, run.usd)
+        run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
+    return {
+        "records": len(everything),
+        "test_records": len(test),
+        "budget_usd_per_10k": np.double(str(budget_usd_per_10k)).item(),
+        "target": everything.target,
+        "policy": {
+            "accuracy": np.nanmean(run.reward).item(),
+            "spend_usd_per_10k": run.spent.nanos * PICTURES / len(test) / NANOS_PER_USD,
+            "overrun_pct": max(0.0, 100.0 * (run.spent.nanos - limit.nanos) / max(limit.nanos, 1)),
+            "share": {p: run.asked[p].mean().item() for p in test.providers},
+        },
+        "baselines": _baselines(taught, test, run.usd, limit.nanos / NANOS_PER_USD / len(test)),
+    }
+
+
+def learn_online(run: Replay) -> None:
+    """Start knowing nothing, learn without a truth, and only from answers that were paid for.
+
+    The escalations that are paid anyway teach. Only the first pictures are shown to everybody, for a share of the money.
+    """
+    n = len(run.test)
+    at = min(run.limit.nanos * EXPLORE_SHARE // max(run.dearest.nanos, 1), EXPLORE_MAX, n)
+    at = run.ask_everybody(int(at))
+    pacer = None
+    while at < n:
+        seen = run.seen(max(at - LATEST_MAX, 0), at)
+        policy = fit(seen, run.usd, believe(seen))
+        pacer = Pacer(policy.multiplier_for) if pacer is None else pacer.follow(policy.multiplier_for)
+        end = min(int(at * GROWTH) + 20, n)
+        run.run(policy, pacer, at, end)
+        at = end
+
+
+class Replay:
+    """Pictures in a row under one hard budget, and what has come of them so far.
+
+    Attributes:
+        spent: in all.
+        reward: (n,) of the answers given; 0 where there was no money for any, NaN where nobody knows how good the answer was.
+        asked: provider -> (n,) whether it was asked.
+    """
+
+    def __init__(self, test: Records, prices: Mapping[str, Money], limit: Money) -> None:
+        """Nothing asked, nothing spent."""
+        n = len(test)
+        self.test, self.prices, self.limit = test, prices, limit
+        self.usd = {p: prices[p].nanos / NANOS_PER_USD for p in test.providers}
+        self.cheapest = min(prices[p] for p in test.providers)
+        self.dearest = sum((prices[p] for p in test.providers), Money(0))
+        self.spent = Money(0)
+        self.reward: Floats = np.zeros(n)
+        self.asked = {p: np.zeros(n, dtype=np.bool_) for p in test.providers}
+        known = [np.array([a is not None for a in test.answers[p]]) | np.isfinite(test.rewards[p]) for p in test.providers]
+        self.can_answer = np.column_stack(known)
+
+    def run(self, policy: Policy, pacer: Pacer, start: int, stop: int) -> None:
+        """Lead these pictures through one policy, block by block, money permitting."""
+        n = len(self.test)
+        while start < stop:
+            # What is left beyond the cheapest answer to every picture that is still to come.
+            spare = self.limit - self.spent - self.cheapest * (n - start)
+            block = min(BLOCK, stop - start)
+            if spare < self.dearest * block:
+                block = 1
+            before = self.spent
+            multiplier = pacer.plan(self.limit - self.spent, n - start)
+            self._lead(policy, start, start + block, multiplier, spare + self.cheapest * block)
+            pacer.spent(self.spent - before, block)
+            start += block
+
+    def ask_everybody(self, pictures: int) -> int:
+        """Show the first pictures to every provider; answer with the label that most name. How many there was money for."""
+        for i in range(pictures):
+            able = [p for j, p in enumerate(self.test.providers) if self.can_answer[i, j]]
+            for p in able:
+                self.asked[p][i] = True
+                self.spent += self.prices[p]
+            self.reward[i] = _majority(self.test, i, able)
+        return pictures
+
+    def seen(self, start: int, stop: int) -> Records:
+        """What was paid for of these pictures: no truth, no rewards."""
+        shown = {
+            p: [a if asked else None for a, asked in zip(self.test.answers[p][start:stop], self.asked[p][start:stop], strict=True)]
+            for p in self.test.providers
+        }
+        return Records(self.test.kind, self.test.providers, shown, self.test.truth[start:stop], {}).without_truth()
+
+    def _lead(self, policy: Policy, start: int, stop: int, multiplier: float, purse: Money) -> None:
+        """Ask about these pictures until each is answered; all of them together never cost more than the purse."""
+        evidence = policy.encoder.encode({p: self.test.answers[p][start:stop] for p in policy.providers})
+        can_answer = self.can_answer[start:stop]
+        waiting: dict[State, NDArray[np.intp]] = {frozenset(): np.arange(stop - start)}
+        while waiting:
+            state = min(waiting, key=len)
+            together = waiting.pop(state)
+            for here in _alike(together, can_answer):
+                left = [
+                    p for j, p in enumerate(self.test.providers) if p not in state and can_answer[here[0], j] and self.prices[p] <= purse
+                ]
+                known = {p: evidence[p].take(here) for p in state}
+                ask, view, _ = policy.judge_many(state, known, len(here), {p: self.usd[p] for p in left}, multiplier)
+                if state:
+                    self._answer(policy, state, view, here + start, np.flatnonzero(ask == STOP))
+                for j, provider in enumerate(policy.providers):
+                    going = here[ask == j]
+                    if len(going):
+                        self.asked[provider][going + start] = True
+                        self.spent += self.prices[provider] * len(going)
+                        purse -= self.prices[provider] * len(going)
+                        after = state | {provider}
+                        waiting[after] = np.concatenate([waiting.get(after, going[:0]), going])
+
+    def _answer(self, policy: Policy, state: State, view: View, pictures: NDArray[np.intp], stopped: NDArray[np.intp]) -> None:
+        """Write down how good the answers to those that stopped here are."""
+        model = policy.states[state]
+        for i in stopped:
+            candidate = model.candidates[view.rewards[i].argmax()]
+            if candidate == COMBINED:
+                assert model.votes is not None
+                assert view.probabilities is not None
+                chosen = choose_labels(policy.kind, policy.encoder.vocabulary, view.probabilities[i : i + 1], model.votes.silent)[0]
+                said = frozenset(policy.encoder.vocabulary[k] for k in np.flatnonzero(chosen))
+                self.reward[pictures[i]] = reward_of(policy.kind, said, self.test.truth[pictures[i]])
+            else:
+                self.reward[pictures[i]] = self.test.rewards[candidate][pictures[i]]
+
+
+def _majority(test: Records, i: int, able: Sequence[str]) -> float:
+    """Reward of what the most providers answer, the first among equals."""
+    said = [labels_of(a) for p in able if (a := test.answers[p][i]) is not None]
+    return reward_of(test.kind, max(said, key=said.count), test.truth[i]) if said else np.nan
+
+
+def _alike(pictures: NDArray[np.intp], can_answer: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """The pictures, parted by who can answer them: in comparison records not everybody was asked everywhere."""
+    _, group = np.unique(can_answer[pictures], axis=0, return_inverse=True)
+    return [pictures[group == g] for g in range(group.max() + 1)]
+
+
+def _baselines(taught: Records, test: Records, usd: Mapping[str, float], usd_per_picture: float) -> dict[str, dict[str, float]]:
+    rows = {p: (test.rewards[p], np.full(len(test), usd[p])) for p in test.providers}
+    if len(taught):
+        rows["one_threshold"] = one_threshold(taught, test, usd, usd_per_picture)
+    rows["oracle"] = oracle(test, usd, usd_per_picture)
+    return {name: {"accuracy": np.nanmean(r).item(), "spend_usd_per_10k": np.mean(c).item() * PICTURES} for name, (r, c) in rows.items()}

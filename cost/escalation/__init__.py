@@ -1,0 +1,1 @@
+"""Whether one more provider is worth its price."""

@@ -1,0 +1,286 @@
+"""Learning a policy from records, without fooling itself.
+
+Whatever is decided by what a model says of its own training records comes out too hopeful. So every record is judged by models that
+have not seen it (cross-fitting), and values are carried back from there: from the state where everybody has answered to the one where
+nobody has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from cost.escalation.evidence import Encoder, Evidence, Floats
+from cost.escalation.policy import COMBINED, Policy, State, StateModel, choose_labels, expected_reward, features_of
+from cost.escalation.votes import VoteModel, fit_votes, shapes_for
+from cost.records import Kind, Records, labels_of, reward_of
+
+FOLDS = 3
+ROWS_MAX = 12_000  # more records than this teach little more, and a fit should take seconds
+ROWS_MIN = 25  # a state seen on fewer records is never entered
+PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
+BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
+RIDGE = 30.0
+GRID = 20  # tabulated multipliers
+
+
+class TooFewRecords(ValueError):
+    """Not enough is known of any provider to decide by it."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The records as arrays.
+
+    Attributes:
+        records: n pictures.
+        encoder, evidence: their answers as numbers.
+        truth: (n, labels) whether a label is true, or None where combined answers can't be scored.
+        known: (n,) whether the truth is known.
+        fold: (n,) the fold that a record is left out in.
+    """
+
+    records: Records
+    encoder: Encoder
+    evidence: Evidence
+    truth: Floats | None
+    known: NDArray[np.bool_]
+    fold: NDArray[np.intp]
+
+    def usable(self, state: State) -> NDArray[np.bool_]:
+        """(n,) where everybody in the state answered, and how good an answer would have been is known."""
+        usable = np.ones(len(self.fold), dtype=np.bool_) if self.truth is None else self.known.copy()
+        for p in state:
+            blind = self.truth is None or self.records.opaque(p)
+            usable &= np.isfinite(self.records.rewards[p]) if blind else self.evidence[p].answered
+        return usable
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One state's model, and what it says of the records when it has not seen them. All (n, ...) are NaN where not usable."""
+
+    model: StateModel
+    usable: NDArray[np.bool_]
+    features: Floats
+    leaf: Floats  # (n,) expected reward of answering here
+    realised: Floats  # (n,) reward of doing so
+
+
+def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | None = None) -> Policy:
+    """A policy for these records' providers at these prices.
+
+    Args:
+        records: pictures with a truth, verdicts or a reference; a few hundred say much, a few dozen little.
+        prices_usd: provider -> dollars a call, for planning beyond the next call. Providers without one are left out.
+        believed: (n, labels) what `consensus.believe` makes of records without a truth.
+    """
+    providers = tuple(p for p in records.providers if p in prices_usd)
+    learning = prepare(records.take(range(min(len(records), ROWS_MAX))), None if believed is None else believed[:ROWS_MAX])
+    pull = choose_pull(learning, providers) if believed is None else BELIEF_PULL
+    states = {s: fit_state(learning, providers, s, pull) for s in states_of(learning, providers)}
+    multipliers = multipliers_for([prices_usd[p] for p in providers])
+    value: dict[State, Floats] = {}
+    spend: dict[State, Floats] = {}
+    reward: dict[State, Floats] = {}
+    models = {}
+    for state in sorted(states, key=len, reverse=True):
+        here = states[state]
+        best = np.where(len(state) > 0, here.leaf, -np.inf)[:, None] + np.zeros(len(multipliers))
+        value[state], reward[state], spend[state] = best, here.realised[:, None] + np.zeros(len(multipliers)), np.zeros_like(best)
+        onward, ridges = {}, Ridges(learning.fold, here.features, here.usable)
+        for p in providers:
+            after = state | {p}
+            if p in state or after not in states:
+                continue
+            onward[p], gain = ridges.solve(value[after] - here.leaf[:, None], states[after].usable)
+            net = here.leaf[:, None] + gain - multipliers * prices_usd[p]
+            better = (net > value[state]) & np.isfinite(value[after])
+            value[state] = np.where(better, net, value[state])
+            reward[state] = np.where(better, reward[after], reward[state])
+            spend[state] = np.where(better, prices_usd[p] + spend[after], spend[state])
+        models[state] = StateModel(here.model.votes, here.model.candidates, here.model.worth, onward)
+    rows = np.isfinite(spend[frozenset()]).all(axis=1) & np.isfinite(reward[frozenset()]).all(axis=1)
+    if not rows.any():
+        raise TooFewRecords(f"{len(records)} records, and none of the providers {', '.join(providers)} has {ROWS_MIN} of known worth")
+    falling = np.minimum.accumulate(spend[frozenset()][rows].mean(axis=0))
+    return Policy(
+        records.kind,
+        records.target,
+        providers,
+        learning.encoder,
+        models,
+        multipliers,
+        falling,
+        reward[frozenset()][rows].mean(axis=0),
+        len(records),
+    )
+
+
+def prepare(records: Records, believed: Floats | None = None) -> Learning:
+    """The records as arrays."""
+    encoder = Encoder.fit(records)
+    known = np.array([t is not None for t in records.truth], dtype=np.bool_)
+    truth = believed
+    if believed is not None:
+        known[:] = True
+    elif known.any() and combinable(records):
+        place = {label: k for k, label in enumerate(encoder.vocabulary)}
+        truth = np.zeros((len(records), len(place)))
+        for i, labels in enumerate(records.truth):
+            for label in labels or ():
+                if label in place:
+                    truth[i, place[label]] = 1.0
+    return Learning(records, encoder, encoder.encode(records.answers), truth, known, np.arange(len(records)) % FOLDS)
+
+
+def combinable(records: Records) -> bool:
+    """Whether the known rewards are those that the labels alone would earn: only then is a combined answer's reward known too."""
+    for p in records.providers:
+        pairs = zip(records.answers[p], records.truth, records.rewards[p], strict=True)
+        known = [(a, t, r) for a, t, r in pairs if a is not None and t is not None and np.isfinite(r)]
+        if sum(abs(reward_of(records.kind, labels_of(a), t) - r) > 1e-3 for a, t, r in known) > 0.02 * len(known):
+            return False
+    return True
+
+
+def states_of(learning: Learning, providers: Sequence[str]) -> list[State]:
+    """The states that were seen often enough to know something of. With many providers, no more than three are asked about one picture."""
+    most = len(providers) if len(providers) <= 5 else 3
+    sets = (frozenset(s) for size in range(most + 1) for s in combinations(providers, size))
+    return [s for s in sets if not s or learning.usable(s).sum() >= ROWS_MIN]
+
+
+def multipliers_for(prices_usd: Sequence[float]) -> Floats:
+    """0, then from where every price is worth a thousandth of a good answer to where the second cheapest is worth a whole one."""
+    paid = sorted(p for p in prices_usd if p > 0.0) or [1.0]
+    dear = 1.0 / (paid[1] if len(paid) > 1 else paid[0])
+    return np.concatenate([[0.0], np.geomspace(0.001 / paid[-1], 2.0 * dear, GRID)])
+
+
+def choose_pull(learning: Learning, providers: Sequence[str]) -> float:
+    """How far confusion tables are held back: what predicts best on records left out, where most is known."""
+    seeing = [p for p in providers if not learning.records.opaque(p)]
+    rows = np.flatnonzero(learning.usable(frozenset(seeing)))
+    if learning.truth is None or not seeing or len(rows) < ROWS_MIN:
+        return PULLS[-1]
+    out = learning.fold[rows] == 0
+    kept, held = rows[~out], rows[out]
+    shapes = shapes_for(learning.truth.shape[1], len(seeing))
+    evidence = {p: learning.evidence[p].take(kept) for p in seeing}
+    unseen = {p: learning.evidence[p].take(held) for p in seeing}
+    losses, model = {}, None
+    for pull in PULLS:
+        model = fit_votes(learning.records.kind, seeing, evidence, learning.truth[kept], pull, shapes=shapes, start=model)
+        losses[pull] = _log_loss(learning.records.kind, learning.truth[held], model.probabilities(unseen, len(held)))
+    return min(losses, key=lambda pull: losses[pull])
+
+
+def _log_loss(kind: Kind, truth: Floats, probabilities: Floats) -> float:
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    if kind == "label":
+        return -np.sum(truth * np.log(p)).item()
+    return -np.sum(np.where(probabilities > 0, truth * np.log(p) + (1 - truth) * np.log(1 - p), 0.0)).item()
+
+
+def _cross_fit(learning: Learning, seeing: Sequence[str], rows: NDArray[np.intp], pull: float) -> tuple[VoteModel, Floats]:
+    """The vote fitted on all rows, and (rows, labels) what fits that left a record out say of it."""
+    assert learning.truth is not None
+    kind = learning.records.kind
+    truth = learning.truth[rows]
+    evidence = {p: learning.evidence[p].take(rows) for p in seeing}
+    shapes = shapes_for(truth.shape[1], len(seeing))
+    whole = fit_votes(kind, seeing, evidence, truth, pull, shapes=shapes)
+    left_out = np.zeros(truth.shape)
+    for k in range(FOLDS):
+        out = learning.fold[rows] == k
+        kept, held = np.flatnonzero(~out), np.flatnonzero(out)
+        model = fit_votes(kind, seeing, {p: e.take(kept) for p, e in evidence.items()}, truth[kept], pull, shapes=shapes, start=whole)
+        left_out[held] = model.probabilities({p: e.take(held) for p, e in evidence.items()}, len(held))
+    return whole, left_out
+
+
+def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: float) -> Fitted:
+    """One state's answers: the vote that combines them, and what each candidate answer is expected to be worth."""
+    records = learning.records
+    usable = learning.usable(state)
+    rows = np.flatnonzero(usable)
+    here = [p for p in providers if p in state]
+    seeing = [p for p in here if not records.opaque(p)]
+    votes, probabilities, silent = None, None, 0.0
+    if learning.truth is not None and seeing:
+        votes, probabilities = _cross_fit(learning, seeing, rows, pull)
+        silent = votes.silent
+    labels = len(learning.encoder.vocabulary) if votes is not None else 0
+    evidence = {p: learning.evidence[p].take(rows) for p in here}
+    features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels)
+    rewards, base = {}, {}
+    if probabilities is not None:
+        assert learning.truth is not None
+        rewards[COMBINED] = _combined_reward(learning, probabilities, silent, rows)
+        base[COMBINED] = expected_reward(records.kind, probabilities, silent)
+    for p in here:
+        if votes is None or p not in seeing:
+            rewards[p] = records.rewards[p][rows]
+            base[p] = np.zeros(len(rows))
+    candidates = tuple(rewards)
+    n = len(usable)
+    leaf, realised, all_features = np.full(n, np.nan), np.full(n, np.nan), np.full((n, features.shape[1]), np.nan)
+    all_features[rows] = features
+    worth = np.zeros((features.shape[1], len(candidates)))
+    if candidates:
+        real = np.column_stack([rewards[c] for c in candidates])
+        bases = np.column_stack([base[c] for c in candidates])
+        everywhere = np.ones(len(rows), dtype=np.bool_)
+        worth, beyond = Ridges(learning.fold[rows], features, everywhere).solve(real - bases, everywhere)
+        expected = np.clip(bases + beyond, 0.0, 1.0)
+        best = expected.argmax(axis=1)
+        leaf[rows], realised[rows] = expected[np.arange(len(rows)), best], real[np.arange(len(rows)), best]
+    else:
+        leaf[rows] = 0.0
+    return Fitted(StateModel(votes, candidates, worth, {}), usable, all_features, leaf, realised)
+
+
+def _combined_reward(learning: Learning, probabilities: Floats, silent: float, rows: NDArray[np.intp]) -> Floats:
+    assert learning.truth is not None
+    truth = learning.truth[rows]
+    chosen = choose_labels(learning.records.kind, learning.encoder.vocabulary, probabilities, silent)
+    hit = np.sum(truth * chosen, axis=1)
+    if learning.records.kind == "label":
+        return hit
+    union = np.sum(np.maximum(truth, chosen), axis=1)
+    return np.where(union > 0, hit / np.maximum(union, 1e-9), 1.0)
+
+
+class Ridges:
+    """Ridge regressions on one state's features. Those observed on the same records share the costly part."""
+
+    def __init__(self, fold: NDArray[np.intp], x: Floats, usable: NDArray[np.bool_]) -> None:
+        """Regress on x (n, d), of which only usable rows are numbers."""
+        self._n, self._rows = len(usable), np.flatnonzero(usable)
+        self._x, self._fold = x[self._rows], fold[self._rows]
+        self._parts: dict[bytes, list[tuple[NDArray[np.intp], Floats]]] = {}
+
+    def solve(self, y: Floats, observed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """(d, g) weights that predict y (n, g), and (n, g) what weights that left a record out predict for it; NaN where not usable."""
+        y, observed = y[self._rows], observed[self._rows]
+        key = observed.tobytes()
+        if key not in self._parts:
+            self._parts[key] = [self._gram(np.flatnonzero(observed & (self._fold == k))) for k in range(FOLDS)]
+        parts = self._parts[key]
+        gram = sum(g for _, g in parts) + np.diag([1.0, *[RIDGE] * (self._x.shape[1] - 1)])
+        moments = [self._x[rows].T @ y[rows] for rows, _ in parts]
+        moment = sum(moments)
+        out = np.full((self._n, y.shape[1]), np.nan)
+        for k, (_, part) in enumerate(parts):
+            held = self._fold == k
+            out[self._rows[held]] = self._x[held] @ linalg.solve(gram - part, moment - moments[k], assume_a="pos")
+        return linalg.solve(gram, moment, assume_a="pos"), out
+
+    def _gram(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
+        return rows, self._x[rows].T @ self._x[rows]

@@ -1,0 +1,159 @@
+"""The calibrated vote: from what several providers answered, how likely each label is true.
+
+One model for both kinds of records. A provider's answer votes for the labels it names, with a weight that depends on how sure it is: few
+numbers, the same for all labels, found from few records. On top stands what each named label says about every label (a confusion
+table), pulled towards nothing: it counts where there are records enough. One label is true: softmax. A set is: a sigmoid a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, optimize, sparse
+
+from cost.escalation.evidence import SHAPES, VOTE_WIDTH, Evidence, Floats, Said
+from cost.records import Kind
+
+STEPS = 30  # of a fit from nothing
+STEPS_MORE = 10  # of a fit that begins at one on similar records
+VOTE_PULL = 0.1  # the votes' own ridge: a few numbers, hardly pulled
+COLUMNS_MAX = 420  # more columns than this, and a label's confusions don't bend with the rank
+
+
+@dataclass(frozen=True)
+class VoteModel:
+    """Fitted weights for one set of providers.
+
+    Attributes:
+        kind: how truth looks.
+        providers: whose answers it reads, in this order.
+        shapes: how many columns of a rank's shape the confusion table has.
+        table: (1 + providers * (2 + labels * shapes), labels) the confusion table, bias first.
+        votes: (providers, VOTE_WIDTH) weights of a provider's vote for what it names.
+        silent: expected number of true labels that nobody named (a set of tags only).
+    """
+
+    kind: Kind
+    providers: tuple[str, ...]
+    shapes: int
+    table: Floats
+    votes: Floats
+    silent: float = 0.0
+
+    def probabilities(self, evidence: Evidence, n: int) -> Floats:
+        """(n, labels): each label's probability. Of tags, only what somebody named can be answered: the rest is 0."""
+        logits = self._logits(evidence, n)
+        if self.kind == "label":
+            return _softmax(logits)
+        return np.where(_named(self.providers, evidence, n, self.table.shape[1]), _sigmoid(logits), 0.0)
+
+    def _logits(self, evidence: Evidence, n: int) -> Floats:
+        logits: Floats = _design(self.providers, evidence, n, self.table.shape[1], self.shapes) @ self.table
+        for provider, weights in zip(self.providers, self.votes, strict=True):
+            said = evidence[provider]
+            logits[said.row, said.label] += said.shape @ weights
+        return logits
+
+
+def shapes_for(labels: int, providers: int) -> int:
+    """How finely confusions may depend on the rank, so that a fit stays quick with many labels."""
+    return SHAPES if labels * providers * SHAPES <= COLUMNS_MAX else 1
+
+
+def fit_votes(
+    kind: Kind, providers: Sequence[str], evidence: Evidence, truth: Floats, pull: float, *, shapes: int, start: VoteModel | None = None
+) -> VoteModel:
+    """Weights that make the truth likely, pulled towards zero by `pull` pseudo-records.
+
+    Args:
+        kind: `label` or `tags`.
+        providers: whose answers are read.
+        evidence: their answers to n pictures.
+        truth: (n, labels) probability that a label is true: 0 or 1 where it is known.
+        pull: the ridge on the confusion table.
+        shapes: see `shapes_for`.
+        start: a fit on similar records, to begin from.
+    """
+    n, labels = truth.shape
+    providers = tuple(providers)
+    design = _design(providers, evidence, n, labels, shapes)
+    saids = [evidence[p] for p in providers]
+    counted = None if kind == "label" else np.nonzero(_named(providers, evidence, n, labels))
+    width = design.shape[1]
+    # The square root of the curvature makes all directions alike, which spares most of the steps.
+    root = linalg.cholesky(0.25 * (design.T @ design).toarray() + pull * np.eye(width))
+    straight = linalg.solve_triangular(root, np.eye(width))
+    ridge = pull * straight.T @ straight
+    scale = 0.3 * np.sqrt(n)
+
+    def loss(x: Floats) -> tuple[float, Floats]:
+        free = x[: width * labels].reshape(width, labels)
+        votes = x[width * labels :].reshape(-1, VOTE_WIDTH) / scale
+        logits = design @ (straight @ free)
+        for said, weights in zip(saids, votes, strict=True):
+            logits[said.row, said.label] += said.shape @ weights
+        value, error = _cross_entropy(logits, truth, counted)
+        pulled = ridge @ free
+        value += 0.5 * np.sum(free * pulled) + 0.5 * VOTE_PULL * np.sum(votes * votes)
+        slopes = [(said.shape.T @ error[said.row, said.label]) for said in saids]
+        vote_slope = (np.array(slopes).reshape(-1, VOTE_WIDTH) + VOTE_PULL * votes) / scale
+        return value, np.concatenate([(straight.T @ (design.T @ error) + pulled).ravel(), vote_slope.ravel()])
+
+    begin = np.zeros(width * labels + VOTE_WIDTH * len(saids))
+    if start is not None:
+        begin = np.concatenate([(root @ start.table).ravel(), start.votes.ravel() * scale])
+    found = optimize.minimize(
+        loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": STEPS if start is None else STEPS_MORE, "ftol": 1e-5}
+    ).x
+    table = straight @ found[: width * labels].reshape(width, labels)
+    silent = 0.0 if counted is None else (truth.sum() - truth[counted].sum()).item() / n
+    return VoteModel(kind, providers, shapes, table, found[width * labels :].reshape(-1, VOTE_WIDTH) / scale, silent)
+
+
+def _design(providers: Sequence[str], evidence: Evidence, n: int, labels: int, shapes: int) -> sparse.csr_array:
+    """(n, 1 + providers * (2 + labels * shapes)): bias, then a provider's silence, its number of labels, and its shaped labels."""
+    blocks = [np.ones((n, 1))]
+    for provider in providers:
+        said = evidence[provider]
+        blocks += [np.column_stack([said.named == 0, np.log1p(said.named) - 1.0]), _shaped(said, n, labels, shapes)]
+    return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+
+
+def _shaped(said: Said, n: int, labels: int, shapes: int) -> sparse.csr_array:
+    rows = np.repeat(said.row, shapes)
+    columns = (said.label[:, None] * shapes + np.arange(shapes)).ravel()
+    return sparse.csr_array((said.shape[:, :shapes].ravel(), (rows, columns)), shape=(n, labels * shapes))
+
+
+def _named(providers: Sequence[str], evidence: Evidence, n: int, labels: int) -> NDArray[np.bool_]:
+    named = np.zeros((n, labels), dtype=np.bool_)
+    for provider in providers:
+        named[evidence[provider].row, evidence[provider].label] = True
+    return named
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))
+
+
+def _cross_entropy(logits: Floats, truth: Floats, counted: tuple[NDArray[np.intp], ...] | None) -> tuple[float, Floats]:
+    """The loss and its slope in the logits: softmax over labels, or a sigmoid for each counted (picture, label)."""
+    if counted is None:
+        logits = logits - logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits)
+        total = powers.sum(axis=1, keepdims=True)
+        weight = truth.sum(axis=1, keepdims=True)
+        return np.sum(np.log(total) * weight) - np.sum(logits * truth), powers / total * weight - truth
+    scores, true = logits[counted], truth[counted]
+    chance = _sigmoid(scores)
+    error = np.zeros(logits.shape)
+    error[counted] = chance - true
+    return np.sum(np.maximum(scores, 0.0) - scores * true + np.log1p(np.exp(-np.abs(scores)))), error

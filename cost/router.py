@@ -1,0 +1,329 @@
+"""Which provider is asked first, who may follow, and why: a pure function of a snapshot.
+
+It never raises and always decides alike. It decides before anything was answered; what follows an answer is `Policy.judge`'s to decide,
+among the route's `escalations`. The limits hold here for what a route expects to cost and take; they are hard in the reservation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from cost.money import NANOS_PER_USD, Money
+
+Strategy = Literal["auto", "cheapest", "fastest", "best"]
+Circuit = Literal["closed", "half_open", "open"]
+Purse = Literal["room", "degrade", "reject"]
+Decision = Literal["first", "also", "fallback", "escalation", "skipped"]
+Refusal = Literal["no_provider_available", "over_max_cost", "budget_exhausted"]
+
+UNKNOWN_QUALITY = 0.5
+# Which refusal a client is told when nobody can be asked: what could be mended soonest, first.
+REFUSALS: tuple[tuple[str, Refusal], ...] = (("budget_exhausted", "budget_exhausted"), ("over_max_cost", "over_max_cost"))
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCall:
+    """One request to a provider: the features that it answers, and its marginal price now; None when nobody knows it."""
+
+    features: frozenset[str]
+    price: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one provider offers for this picture now.
+
+    Attributes:
+        provider: its name.
+        calls: the requests that would answer the wanted features it has; each feature in one of them.
+        latency_ms_p50, latency_ms_p95: of a call with a picture of this size; None when not known yet.
+        circuit: whether it has been answering.
+        budget: `room`, or what its exhausted budget asks for.
+        quality: calibrated expected reward of its answer, in [0, 1]; None when nothing is known.
+        worth: what the policy expects of asking it first, all that may follow included (`Policy.judge({}).gains`); None: its quality.
+        gain: expected gain of asking it after the first one; None: the difference in quality.
+        billed: whether a call costs real money. What only imputes a cost is never stopped by money.
+        refusal: why it can't take this picture, is disabled or has no price; None if it can.
+    """
+
+    provider: str
+    calls: tuple[PricedCall, ...]
+    latency_ms_p50: float | None = None
+    latency_ms_p95: float | None = None
+    circuit: Circuit = "closed"
+    budget: Purse = "room"
+    quality: float | None = None
+    worth: float | None = None
+    gain: float | None = None
+    billed: bool = True
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a route depends on.
+
+    Attributes:
+        features: what is asked for; not empty.
+        quotes: one a provider.
+        strategy: see the contract.
+        max_cost: what may still be spent on this request; None: no limit of its own.
+        deadline_ms: time left.
+        allowed: the request's allow-list; None: all.
+        multiplier: reward that a dollar must bring now, from pacing.
+    """
+
+    features: frozenset[str]
+    quotes: tuple[Quote, ...]
+    strategy: Strategy = "auto"
+    max_cost: Money | None = None
+    deadline_ms: float = 10_000.0
+    allowed: frozenset[str] | None = None
+    multiplier: float = 100.0
+
+
+class Attempt(NamedTuple):
+    """One provider to ask for these features, at the price of the calls that takes."""
+
+    provider: str
+    features: frozenset[str]
+    price: Money
+
+
+class Considered(NamedTuple):
+    """What became of one provider, in the contract's words."""
+
+    provider: str
+    price: Money | None
+    latency_ms_p95: float | None
+    decision: Decision
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whom to ask.
+
+    Attributes:
+        attempts: asked first, all of them: several only when features are split.
+        fallbacks: in order, if an attempt fails; each alone is within the limits.
+        escalations: who may follow a good answer, within the limits together with the attempts.
+        considered: every provider, in the order of the quotes.
+        degraded: money or time left out a provider that the strategy would have asked first.
+        refusal: why there is no attempt, or None.
+    """
+
+    attempts: tuple[Attempt, ...]
+    fallbacks: tuple[Attempt, ...]
+    escalations: tuple[Attempt, ...]
+    considered: tuple[Considered, ...]
+    degraded: bool = False
+    refusal: Refusal | None = None
+
+    @property
+    def price(self) -> Money:
+        """Of all attempts, without fallbacks and escalations."""
+        return sum((a.price for a in self.attempts), Money(0))
+
+
+@dataclass(slots=True)
+class _Offer:
+    """A quote that was read: what stands against it, and its figures as plain numbers."""
+
+    quote: Quote
+    features: frozenset[str]
+    nanos: int
+    p95: float
+    quality: float
+    worth: float
+    against: str | None
+
+    def price(self, wanted: frozenset[str]) -> int:
+        """Nano-dollars of the calls that it takes to answer what is wanted."""
+        return sum(call.price.nanos for call in self.quote.calls if call.price is not None and call.features & wanted)
+
+    def attempt(self, wanted: frozenset[str]) -> Attempt:
+        mine = wanted & self.features
+        return Attempt(self.quote.provider, mine, Money(self.nanos if mine == self.features else self.price(mine)))
+
+
+def choose_route(snapshot: Snapshot) -> Route:
+    """The route for this snapshot, with the reason for every provider taken or left."""
+    offers = [_read(quote, snapshot) for quote in snapshot.quotes]
+    usable = [o for o in offers if o.against is None]
+    in_time = [o for o in usable if o.p95 <= snapshot.deadline_ms]
+    taken = _cover(snapshot, in_time)
+    late = [] if taken else _cover(snapshot, usable)
+    reasons: dict[str, tuple[Decision, str]] = {}
+    if late:
+        taken = late
+    for o, wanted in taken:
+        word: Decision = "first" if not reasons else "also"
+        reasons[o.quote.provider] = (word, "nothing_else_can_answer" if late else _why(snapshot, o, wanted, usable))
+    attempts = tuple(o.attempt(wanted) for o, wanted in taken)
+    fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
+    considered = tuple(_considered(o, snapshot, reasons) for o in offers)
+    refusal = None if attempts else _refusal(offers)
+    return Route(attempts, fallbacks, escalations, considered, bool(attempts) and _degraded(snapshot, offers, taken), refusal)
+
+
+def _read(quote: Quote, snapshot: Snapshot) -> _Offer:
+    """A quote's figures, and the first thing that stands against it."""
+    features: frozenset[str] = frozenset()
+    nanos, unpriced = 0, False
+    for call in quote.calls:
+        wanted = call.features & snapshot.features
+        if wanted:
+            features |= wanted
+            unpriced |= call.price is None
+            nanos += call.price.nanos if call.price is not None else 0
+    p95 = quote.latency_ms_p95
+    quality = quote.quality if quote.quality is not None and math.isfinite(quote.quality) else UNKNOWN_QUALITY
+    against = None
+    if snapshot.allowed is not None and quote.provider not in snapshot.allowed:
+        against = "not_allowed"
+    elif quote.refusal is not None:
+        against = quote.refusal
+    elif not features:
+        against = "unsupported_feature"
+    elif unpriced:
+        against = "unpriced"
+    elif quote.circuit == "open":
+        against = "circuit_open"
+    elif quote.billed and quote.budget != "room":
+        against = "budget_exhausted"
+    elif quote.billed and snapshot.max_cost is not None and _least(quote, snapshot) > snapshot.max_cost.nanos:
+        against = "over_max_cost"
+    worth = quote.worth if snapshot.strategy == "auto" and quote.worth is not None and math.isfinite(quote.worth) else quality
+    return _Offer(quote, features, nanos, p95 if p95 is not None and math.isfinite(p95) else 0.0, quality, worth, against)
+
+
+def _least(quote: Quote, snapshot: Snapshot) -> int:
+    """The cheapest call of a quote: dearer than the limit, and nothing of it can be afforded."""
+    return min(call.price.nanos for call in quote.calls if call.price is not None and call.features & snapshot.features)
+
+
+def _cover(snapshot: Snapshot, offers: list[_Offer]) -> list[tuple[_Offer, frozenset[str]]]:
+    """Who answers which features, as the strategy likes it best within the money; empty when they can't be answered.
+
+    One provider for all of them, or the best for each one: whichever the strategy prefers.
+    """
+    whole = [o for o in offers if o.features == snapshot.features]
+    covers = [[(o, snapshot.features)] for o in whole]
+    if len(snapshot.features) > 1:
+        for strategy in (snapshot.strategy, "cheapest"):
+            split = _split(snapshot, offers, strategy)
+            if len(split) > 1:
+                covers.append(split)
+    covers = [c for c in covers if _affordable(snapshot, c)]
+    return min(covers, key=lambda cover: _liking(snapshot, cover, snapshot.strategy), default=[])
+
+
+def _split(snapshot: Snapshot, offers: list[_Offer], strategy: str) -> list[tuple[_Offer, frozenset[str]]]:
+    """Feature by feature the best offer; a call that is paid already answers its other features for nothing."""
+    shares: dict[str, tuple[_Offer, frozenset[str]]] = {}
+    for feature in sorted(snapshot.features):
+        best = None
+        for o in offers:
+            if feature not in o.features:
+                continue
+            before = shares[o.quote.provider][1] if o.quote.provider in shares else frozenset()
+            wanted = before | {feature}
+            more = o.price(wanted) - o.price(before)
+            rank = _rank(snapshot, strategy, more, o.p95, o.worth, o.quote.provider)
+            if best is None or rank < best[0]:
+                best = (rank, o, wanted)
+        if best is None:
+            return []
+        shares[best[1].quote.provider] = (best[1], best[2])
+    return list(shares.values())
+
+
+def _affordable(snapshot: Snapshot, cover: list[tuple[_Offer, frozenset[str]]]) -> bool:
+    return snapshot.max_cost is None or sum(o.price(w) for o, w in cover if o.quote.billed) <= snapshot.max_cost.nanos
+
+
+def _liking(snapshot: Snapshot, cover: list[tuple[_Offer, frozenset[str]]], strategy: str) -> tuple[float | int | str, ...]:
+    """Less is better."""
+    nanos = sum(o.price(wanted) for o, wanted in cover)
+    worth = sum(o.worth * len(wanted) for o, wanted in cover) / len(snapshot.features)
+    return _rank(snapshot, strategy, nanos, max(o.p95 for o, _ in cover), worth, cover[0][0].quote.provider)
+
+
+def _rank(snapshot: Snapshot, strategy: str, nanos: int, p95: float, worth: float, name: str) -> tuple[float | int | str, ...]:
+    if strategy == "cheapest":
+        return nanos, -worth, p95, name
+    if strategy == "fastest":
+        return p95, nanos, -worth, name
+    if strategy == "best":
+        return -worth, nanos, p95, name
+    return snapshot.multiplier * nanos / NANOS_PER_USD - worth, nanos, p95, name
+
+
+def _why(snapshot: Snapshot, offer: _Offer, wanted: frozenset[str], usable: list[_Offer]) -> str:
+    """Why this one is asked first."""
+    if len(usable) == 1:
+        return "only_one"
+    if wanted != snapshot.features:
+        return "best_split"
+    if snapshot.strategy != "auto":
+        return snapshot.strategy
+    if all(offer.nanos <= o.nanos for o in usable if o.features == wanted):
+        return "cheapest"
+    return f"expected_quality {offer.quality:.2f} at this price"
+
+
+def _followers(
+    snapshot: Snapshot, in_time: list[_Offer], taken: list[tuple[_Offer, frozenset[str]]], reasons: dict[str, tuple[Decision, str]]
+) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
+    """Fallbacks, as the strategy likes them; and escalations, most worth for its price first, that fit beside what is taken."""
+    if not taken:
+        return (), ()
+    rest = [o for o in in_time if o.quote.provider not in reasons and _affordable(snapshot, [(o, snapshot.features)])]
+    rest.sort(key=lambda o: _rank(snapshot, snapshot.strategy, o.nanos, o.p95, o.worth, o.quote.provider))
+    spent = sum(o.price(w) for o, w in taken if o.quote.billed)
+    took = max(o.p95 for o, _ in taken)
+    quality = min(o.quality for o, _ in taken)
+    escalations = []
+    for o in rest:
+        gain = o.quote.gain if o.quote.gain is not None and math.isfinite(o.quote.gain) else o.quality - quality
+        fits = snapshot.max_cost is None or not o.quote.billed or spent + o.nanos <= snapshot.max_cost.nanos
+        if snapshot.strategy == "auto" and gain > 0.0 and fits and took + o.p95 <= snapshot.deadline_ms:
+            worth = gain / snapshot.multiplier if snapshot.multiplier > 0.0 else math.inf
+            escalations.append((o.nanos / NANOS_PER_USD - worth, o))
+            reasons[o.quote.provider] = ("escalation", f"expected_gain {gain:.2f} worth {worth:.4f} USD")
+        else:
+            reasons[o.quote.provider] = ("fallback", "if_it_fails")
+    escalations.sort(key=lambda pair: (pair[0], pair[1].quote.provider))
+    return tuple(o.attempt(snapshot.features) for o in rest), tuple(o.attempt(snapshot.features) for _, o in escalations)
+
+
+def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[Decision, str]]) -> Considered:
+    quote = offer.quote
+    price = None if offer.against in {"unpriced", "unsupported_feature"} or not offer.features else Money(offer.nanos)
+    if quote.provider in reasons:
+        return Considered(quote.provider, price, quote.latency_ms_p95, *reasons[quote.provider])
+    against = offer.against
+    if against is None:
+        against = "over_deadline" if offer.p95 > snapshot.deadline_ms else "over_max_cost"
+    return Considered(quote.provider, price, quote.latency_ms_p95, "skipped", against)
+
+
+def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer, frozenset[str]]]) -> bool:
+    """Whether one that money or time left out would have been asked first."""
+    chosen = _liking(snapshot, taken, snapshot.strategy)
+    return any(
+        _liking(snapshot, [(o, snapshot.features)], snapshot.strategy) < chosen
+        for o in offers
+        if o.features == snapshot.features
+        and (o.against in {"budget_exhausted", "over_max_cost"} or (o.against is None and o.p95 > snapshot.deadline_ms))
+    )
+
+
+def _refusal(offers: list[_Offer]) -> Refusal:
+    """What a client is told when nobody can be asked."""
+    against = {o.against or "over_max_cost" for o in offers}
+    return next((code for reason, code in REFUSALS if reason in against), "no_provider_available")

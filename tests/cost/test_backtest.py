@@ -1,0 +1,122 @@
+import json
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from cost.backtest import Replay, backtest, learn_online, replay
+from cost.escalation.fit import fit
+from cost.money import Money
+from cost.pacing import Pacer
+from cost.records import BadRecords, Records, read_prices, read_records
+
+BARS = {
+    "FERPLUS": {2: 75.8, 3.5: 81.4, 5: 84.6, 7.5: 85.8, 10: 86.3},
+    "RAFDB": {2: 67.7, 3.5: 70.2, 5: 73.9, 7.5: 77.2, 10: 79.0},
+    "MCT_PASCAL": {10: 78.6},
+}
+ONLINE_BARS = {"FERPLUS": {2: 75.0, 3.5: 81.3, 5: 83.5}, "RAFDB": {2: 67.4, 3.5: 69.5, 5: 71.4}}
+SEEDS = (1, 5, 10, 50, 100)
+
+
+def test_the_report_has_the_shape_that_was_promised(tmp_path):
+    lines = ["image_id,true_label,label_a,conf_a,correct_a,label_b,conf_b,correct_b"]
+    lines += [f"{i},{i % 2},{i % 2 if i % 3 else 1 - i % 2},{0.9 if i % 3 else 0.3},{int(i % 3 > 0)},{i % 2},0.8,1" for i in range(200)]
+    (tmp_path / "Toy.csv").write_text("\n".join(lines))
+    (tmp_path / "prices.json").write_text('{"Toy": {"apis": {"a": {"usd_per_call": 1e-7}, "b": {"usd_per_call": 0.001}}}}')
+    report = backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal("5"), train=0.5, seed=1)
+    assert set(report) == {"records", "test_records", "budget_usd_per_10k", "target", "policy", "baselines"}
+    assert set(report["policy"]) == {"accuracy", "spend_usd_per_10k", "overrun_pct", "share"}
+    assert set(report["baselines"]) == {"a", "b", "one_threshold", "oracle"}
+    assert (report["records"], report["test_records"], report["budget_usd_per_10k"]) == (200, 100, 5.0)
+    assert report["policy"]["accuracy"] == 1.0, "a is wrong where it is unsure, and b is affordable there"
+    assert report["policy"]["spend_usd_per_10k"] <= 5.0
+    json.dumps(report)
+
+
+def test_a_stem_without_prices_is_refused_with_those_there_are(tmp_path):
+    (tmp_path / "Toy.csv").write_text("true_label,label_a\n1,1\n")
+    (tmp_path / "prices.json").write_text('{"Other": {"apis": {}}}')
+    with pytest.raises(BadRecords, match=r"'Toy'.*Other"):
+        backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal(5))
+
+
+def test_a_provider_without_a_price_is_refused_by_name(tmp_path):
+    (tmp_path / "Toy.csv").write_text("true_label,label_a\n1,1\n")
+    (tmp_path / "prices.json").write_text('{"Toy": {"apis": {}}}')
+    with pytest.raises(BadRecords, match=r"price for a"):
+        backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal(5))
+
+
+@pytest.mark.parametrize("train", [0.0, 1.0])
+def test_a_split_that_leaves_nothing_is_refused(recordings, prices, train):
+    with pytest.raises(BadRecords, match=r"leave none"):
+        replay(recordings(20), prices, Decimal(5), train=train)
+
+
+@pytest.mark.parametrize("online", [False, True])
+@pytest.mark.parametrize("budget", ["0", "0.0005", "0.5", "3", "200"])
+def test_never_a_nano_is_spent_over_the_budget(recordings, prices, budget, online):
+    report = replay(recordings(600), prices, Decimal(budget), seed=3, online=online)
+    assert report["policy"]["spend_usd_per_10k"] <= float(budget)
+    assert report["policy"]["overrun_pct"] == 0.0
+
+
+def test_more_money_buys_better_answers_and_never_worse_than_one_threshold(recordings, prices):
+    reports = [replay(recordings(1600), prices, Decimal(b), seed=1) for b in (1, 3, 8)]
+    accuracy = [r["policy"]["accuracy"] for r in reports]
+    assert accuracy[0] + 0.05 < accuracy[1] < accuracy[2]
+    assert all(a > r["baselines"]["one_threshold"]["accuracy"] - 0.01 for a, r in zip(accuracy, reports, strict=True))
+
+
+def test_the_dear_provider_is_left_alone_when_it_is_the_weak_one(recordings):
+    prices = {"weak": Money.usd("0.002"), "fair": Money.usd("0.001"), "strong": Money(100)}
+    report = replay(recordings(1200), prices, Decimal(4), seed=1)
+    assert report["policy"]["accuracy"] > report["baselines"]["strong"]["accuracy"] - 0.01
+    assert report["policy"]["share"]["weak"] < 0.3
+
+
+def test_online_sees_nothing_that_it_did_not_pay_for(recordings, prices):
+    test = recordings(500)
+    blind = Records(test.kind, test.providers, test.answers, test.truth, {p: np.zeros(500) for p in test.providers})
+    runs = [Replay(t, prices, Money.usd("0.15")) for t in (test, blind)]
+    for run in runs:
+        learn_online(run, np.random.default_rng(0))
+    assert all((runs[0].asked[p] == runs[1].asked[p]).all() for p in prices), "rewards must not be looked at"
+    assert all(a is None for a, asked in zip(runs[0].seen(0, 500).answers["strong"], runs[0].asked["strong"], strict=True) if not asked)
+
+
+def test_where_nobody_can_answer_the_picture_stays_unanswered_and_free(recordings, prices):
+    whole = recordings(400)
+    policy = fit(whole, {p: m.nanos / 1e9 for p, m in prices.items()})
+    gone = whole.take(range(50))
+    for p in gone.providers:
+        gone.answers[p][7] = None
+        gone.rewards[p][7] = np.nan
+    run = Replay(gone, prices, Money.usd("1"))
+    run.run(policy, Pacer(policy.multiplier_for), 0, 50)
+    assert not any(run.asked[p][7] for p in prices)
+    assert run.reward[7] == 0.0
+
+
+def test_recorded_faces_reach_more_than_one_threshold_with_few_records(routing):
+    whole = read_records(routing / "FERPLUS.csv.gz")
+    report = replay(whole.take(range(2400)), read_prices(routing / "prices.json", "FERPLUS"), Decimal(5), seed=1)
+    assert report["policy"]["accuracy"] >= 0.82
+    assert report["policy"]["accuracy"] > report["baselines"]["one_threshold"]["accuracy"] + 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("name", "budget", "bar", "online"),
+    [
+        *((name, budget, bar, False) for name, bars in BARS.items() for budget, bar in bars.items()),
+        *((name, budget, bar, True) for name, bars in ONLINE_BARS.items() for budget, bar in bars.items()),
+    ],
+)
+def test_the_recorded_bars_are_reached(routing, name, budget, bar, online):
+    records, prices = read_records(routing / f"{name}.csv.gz"), read_prices(routing / "prices.json", name)
+    reports = [replay(records, prices, Decimal(str(budget)), seed=seed, online=online) for seed in SEEDS]
+    assert all(r["policy"]["overrun_pct"] == 0.0 for r in reports)
+    assert 100 * np.mean([r["policy"]["accuracy"] for r in reports]) >= bar

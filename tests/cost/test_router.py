@@ -1,0 +1,206 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cost.money import Money
+from cost.router import PricedCall, Quote, Snapshot, choose_route
+
+OBJECTS = frozenset({"objects"})
+LOCAL = Quote("local", (PricedCall(OBJECTS, Money(700)),), 30, 40, quality=0.6, worth=0.86, billed=False)
+REKOGNITION = Quote("rekognition", (PricedCall(OBJECTS, Money.usd("0.001")),), 300, 600, quality=0.8, worth=0.85, gain=0.31)
+VISION = Quote("google_vision", (PricedCall(OBJECTS, Money.usd("0.00225")),), 300, 450, quality=0.9, worth=0.8, gain=0.33)
+ALL = (LOCAL, REKOGNITION, VISION)
+
+
+def decisions(route):
+    return {c.provider: (c.decision, c.reason) for c in route.considered}
+
+
+def providers(attempts):
+    return [a.provider for a in attempts]
+
+
+def changed(quote, **fields):
+    return Quote(**{name: getattr(quote, name) for name in Quote.__slots__} | fields)
+
+
+def test_the_route_speaks_the_words_of_the_contract():
+    route = choose_route(Snapshot(OBJECTS, ALL, max_cost=Money.usd("0.002"), multiplier=100.0))
+    assert decisions(route) == {
+        "local": ("first", "cheapest"),
+        "rekognition": ("escalation", "expected_gain 0.31 worth 0.0031 USD"),
+        "google_vision": ("skipped", "over_max_cost"),
+    }
+    assert providers(route.attempts) == ["local"]
+    assert providers(route.escalations) == ["rekognition"]
+    assert route.price == Money(700)
+
+
+@pytest.mark.parametrize(("strategy", "first"), [("auto", "local"), ("cheapest", "local"), ("fastest", "local"), ("best", "google_vision")])
+def test_each_strategy_asks_its_own_first(strategy, first):
+    route = choose_route(Snapshot(OBJECTS, ALL, strategy=strategy))
+    assert providers(route.attempts) == [first]
+    assert bool(route.escalations) == (strategy == "auto")
+    assert len(route.fallbacks) == 2
+
+
+def test_any_provider_may_come_first():
+    dear_model = changed(LOCAL, calls=(PricedCall(OBJECTS, Money.usd("0.01")),), quality=0.5, worth=0.5)
+    assert providers(choose_route(Snapshot(OBJECTS, (dear_model, REKOGNITION, VISION))).attempts) == ["rekognition"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"refusal": "image_too_small"}, "image_too_small"),
+        ({"calls": ()}, "unsupported_feature"),
+        ({"calls": (PricedCall(OBJECTS, None),)}, "unpriced"),
+        ({"circuit": "open"}, "circuit_open"),
+        ({"budget": "degrade"}, "budget_exhausted"),
+        ({"calls": (PricedCall(OBJECTS, Money.usd("0.0031")),)}, "over_max_cost"),
+        ({"latency_ms_p95": 5001.0}, "over_deadline"),
+    ],
+)
+def test_what_stands_against_a_provider_is_told(fields, reason):
+    best = changed(VISION, **fields)
+    route = choose_route(Snapshot(OBJECTS, (LOCAL, best), "best", Money.usd("0.003"), 5000.0))
+    assert decisions(route)["google_vision"] == ("skipped", reason)
+    assert providers(route.attempts) == ["local"]
+    assert route.degraded == (reason in {"budget_exhausted", "over_max_cost", "over_deadline"})
+
+
+def test_the_allow_list_is_kept():
+    route = choose_route(Snapshot(OBJECTS, ALL, allowed=frozenset({"rekognition"})))
+    assert providers(route.attempts) == ["rekognition"]
+    assert decisions(route)["local"] == ("skipped", "not_allowed")
+    assert not route.fallbacks
+
+
+def test_what_only_imputes_a_cost_is_never_stopped_by_money():
+    route = choose_route(Snapshot(OBJECTS, (changed(LOCAL, budget="reject"),), max_cost=Money(0)))
+    assert providers(route.attempts) == ["local"]
+
+
+def test_too_slow_a_provider_is_asked_only_when_nothing_else_can_answer():
+    assert providers(choose_route(Snapshot(OBJECTS, ALL, deadline_ms=100.0, strategy="best")).attempts) == ["local"]
+    route = choose_route(Snapshot(OBJECTS, (VISION,), deadline_ms=100.0))
+    assert decisions(route)["google_vision"] == ("first", "nothing_else_can_answer")
+
+
+def test_an_escalation_must_fit_in_what_the_first_leaves_of_time_and_money():
+    assert not choose_route(Snapshot(OBJECTS, ALL, deadline_ms=460.0)).escalations
+    first = changed(LOCAL, billed=True, calls=(PricedCall(OBJECTS, Money.usd("0.0005")),), worth=1.5)
+    route = choose_route(Snapshot(OBJECTS, (first, REKOGNITION), max_cost=Money.usd("0.00149")))
+    assert not route.escalations
+    assert decisions(route)["rekognition"] == ("fallback", "if_it_fails")
+
+
+@pytest.mark.parametrize(
+    ("quotes", "limits", "refusal"),
+    [
+        ((), {}, "no_provider_available"),
+        ((changed(VISION, circuit="open"),), {}, "no_provider_available"),
+        ((VISION, REKOGNITION), {"max_cost": Money(1)}, "over_max_cost"),
+        ((changed(VISION, budget="reject"), REKOGNITION), {"max_cost": Money(1)}, "budget_exhausted"),
+    ],
+)
+def test_a_route_without_attempts_says_why(quotes, limits, refusal):
+    route = choose_route(Snapshot(OBJECTS, quotes, **limits))
+    assert (route.attempts, route.refusal) == ((), refusal)
+
+
+def split_quotes(a_text="0.002"):
+    a = Quote("a", (PricedCall(OBJECTS, Money.usd("0.001")), PricedCall(frozenset({"text"}), Money.usd(a_text))), quality=0.7)
+    b = Quote("b", (PricedCall(frozenset({"text", "faces"}), Money.usd("0.0005")),), quality=0.7)
+    return a, b
+
+
+def test_features_are_split_where_nobody_has_them_all():
+    route = choose_route(Snapshot(frozenset({"objects", "text", "faces"}), split_quotes()))
+    assert {a.provider: a.features for a in route.attempts} == {"a": OBJECTS, "b": frozenset({"text", "faces"})}
+    assert route.price == Money.usd("0.0015"), "one call of b answers both of its features"
+    assert [c.decision for c in route.considered] == ["also", "first"]
+
+
+def test_features_are_split_where_that_is_cheaper_and_only_there():
+    wanted = frozenset({"objects", "text"})
+    assert providers(choose_route(Snapshot(wanted, split_quotes(), "cheapest")).attempts) == ["a", "b"]
+    assert providers(choose_route(Snapshot(wanted, split_quotes("0.0001"), "cheapest")).attempts) == ["a"]
+
+
+def test_a_split_over_the_limit_is_no_route():
+    route = choose_route(Snapshot(frozenset({"objects", "faces"}), split_quotes(), max_cost=Money.usd("0.0014")))
+    assert (route.attempts, route.refusal) == ((), "over_max_cost")
+
+
+FEATURES = ("objects", "labels", "faces", "text", "moderation")
+numbers = st.none() | st.floats(allow_nan=True, allow_infinity=True)
+fractions = st.none() | st.floats(0, 1) | st.just(float("nan"))
+
+
+@st.composite
+def quotes(draw, name):
+    features = draw(st.lists(st.sampled_from(FEATURES), unique=True, max_size=5))
+    cut = draw(st.integers(0, len(features)))
+    parts = [frozenset(part) for part in (features[:cut], features[cut:]) if part]
+    price = st.none() | st.integers(0, 5_000_000).map(Money)
+    return Quote(
+        name, tuple(PricedCall(part, draw(price)) for part in parts), draw(numbers), draw(st.none() | st.floats(0, 20_000)),
+        draw(st.sampled_from(["closed", "half_open", "open"])), draw(st.sampled_from(["room", "room", "degrade", "reject"])),
+        draw(fractions), draw(fractions), draw(numbers), draw(st.booleans()), draw(st.sampled_from([None, None, "refused"])),
+    )  # fmt: skip
+
+
+@st.composite
+def snapshots(draw):
+    names = draw(st.lists(st.sampled_from("abcd"), unique=True, max_size=4))
+    return Snapshot(
+        frozenset(draw(st.lists(st.sampled_from(FEATURES), unique=True, min_size=1, max_size=5))),
+        tuple(draw(quotes(n)) for n in names),
+        draw(st.sampled_from(["auto", "cheapest", "fastest", "best"])),
+        draw(st.none() | st.integers(0, 10_000_000).map(Money)),
+        draw(st.floats(0, 20_000)),
+        draw(st.none() | st.frozensets(st.sampled_from("abcd"))),
+        draw(st.floats(0, 1e6)),
+    )
+
+
+def keeps_the_limits(snapshot):
+    route = choose_route(snapshot)
+    quoted = {q.provider: q for q in snapshot.quotes}
+    assert route == choose_route(snapshot)
+    assert [c.provider for c in route.considered] == [q.provider for q in snapshot.quotes]
+    assert bool(route.attempts) == (route.refusal is None)
+    cap = snapshot.max_cost.nanos if snapshot.max_cost is not None else 10**18
+    billed = sum(a.price.nanos for a in route.attempts if quoted[a.provider].billed)
+    assert billed <= cap
+    for attempt in (*route.attempts, *route.fallbacks, *route.escalations):
+        quote = quoted[attempt.provider]
+        calls = [call for call in quote.calls if call.features & attempt.features]
+        assert attempt.price == sum((call.price for call in calls), Money(0)), "and no call without a price"
+        assert quote.refusal is None
+        assert quote.circuit != "open"
+        assert not quote.billed or (quote.budget == "room" and attempt.price.nanos <= cap)
+        assert snapshot.allowed is None or attempt.provider in snapshot.allowed
+    for attempt in route.escalations:
+        quote = quoted[attempt.provider]
+        assert not quote.billed or billed + attempt.price.nanos <= cap
+        slowest = max(quoted[a.provider].latency_ms_p95 or 0 for a in route.attempts)
+        assert slowest + (quote.latency_ms_p95 or 0) <= snapshot.deadline_ms
+    if route.attempts:
+        covered = [f for a in route.attempts for f in a.features]
+        assert sorted(covered) == sorted(snapshot.features), "every feature once"
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(snapshots())
+def test_no_route_is_over_the_limits(snapshot):
+    keeps_the_limits(snapshot)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(snapshots())
+def test_no_route_of_a_hundred_thousand_is_over_the_limits(snapshot):
+    keeps_the_limits(snapshot)
