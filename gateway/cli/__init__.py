@@ -10,6 +10,7 @@ _COMMANDS = {
     "keys": "who may call: list, create, revoke",
     "report": "what was spent, as a table",
     "ledger": "verify every entry and sum; confirm the clock",
+    "backtest": "recorded answers replayed through the policy that routes",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }
 

@@ -53,7 +53,7 @@ def month(pictures, limit, *, known_gains=None, traffic=Traffic(), seed=0):  # n
 
 @pytest.mark.parametrize("surge_at", [None, 5 * 24, 15 * 24, 26 * 24])
 def test_a_month_is_spent_to_within_two_percent_and_never_over(surge_at):
-    limit = Money.usd(5)
+    limit = Money.usd("5")
     pictures = waves(surge_at)
     hourly, bought, most = month(pictures, limit)
     assert 0.98 * limit.nanos <= hourly.sum() <= limit.nanos
@@ -61,13 +61,13 @@ def test_a_month_is_spent_to_within_two_percent_and_never_over(surge_at):
 
 
 def test_there_is_no_cliff_and_no_hoard():
-    hourly, _, _ = month(waves(), Money.usd(5))
+    hourly, _, _ = month(waves(), Money.usd("5"))
     weeks = hourly[: 28 * 24].reshape(4, -1).sum(axis=1)
     assert weeks.min() > 0.7 * weeks.max()
 
 
 def test_a_policy_that_misjudges_its_own_spend_is_set_right():
-    limit = Money.usd(5)
+    limit = Money.usd("5")
     timid = np.random.default_rng(1).beta(1, 8, size=5000)  # gains are far greater than it was fitted on
     hourly, bought, most = month(waves(), limit, known_gains=timid)
     assert 0.98 * limit.nanos <= hourly.sum() <= limit.nanos
@@ -75,7 +75,7 @@ def test_a_policy_that_misjudges_its_own_spend_is_set_right():
 
 
 def test_more_money_than_pictures_is_left_over():
-    hourly, _, _ = month(waves(), Money.usd(1000))
+    hourly, _, _ = month(waves(), Money.usd("1000"))
     assert hourly.sum() >= 0.999 * PRICE.nanos * waves().sum()
 
 
@@ -84,7 +84,7 @@ def test_without_money_the_multiplier_is_as_great_as_the_policy_knows():
     assert pacer.plan(Money(0), 100) == pytest.approx(1000)
     assert pacer.plan(Money(-5), 100) == pytest.approx(1000)
     pacer.spent(Money(5), 10)
-    assert pacer.plan(Money.usd(1), 0.0) == 0.0
+    assert pacer.plan(Money.usd("1"), 0.0) == 0.0
 
 
 def test_traffic_knows_its_week():
