@@ -10,9 +10,8 @@ from gateway.line import Line
 from gateway.metering import Bill
 from gateway.outcome import Outcome
 from gateway.race import Leg, Race
-from gateway.route import Route, choose_route
+from gateway.route import Route, Step, choose_route
 from gateway.wire.options import Options
-from providers.contract import Feature
 from providers.images import Image
 
 _FALLBACK_MS_P95 = 250.0
@@ -46,16 +45,16 @@ class Dispatcher:
         """
         started = time.monotonic()
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
-        route = choose_route(self.lines, image, options, bill.max_cost)
-        race = Race(image, frozenset(options.features), bill, deadline)
+        route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000)
+        race = Race(image, bill, deadline)
         answer = None if options.dry_run else self._ask_in_turn(race, route, options)
-        refused = {leg.line.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
+        refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
         outcome = Outcome(
             id=bill.request_id,
             image=image,
             options=options,
             detections=answer.detections if answer else (),
-            provider=answer.line.name if answer else None,
+            provider=answer.name if answer else None,
             model=answer.model if answer else None,
             cost=race.cost,
             degraded=answer is not None and _is_degraded(answer, route),
@@ -77,55 +76,61 @@ class Dispatcher:
             line.close()
 
     def _ask_in_turn(self, race: Race, route: Route, options: Options) -> Leg:
-        """The first answer of the route's providers, the next asked where the one before fails or is late."""
-        if not route.lines:
+        """The first answer of the route's steps, the next asked where the one before fails or is late."""
+        if not route.steps:
             raise nobody_can(route)
-        features = frozenset(options.features)
-        for line, following in zip(route.lines, (*route.lines[1:], None), strict=True):
-            if not line.allow(features, probe_s=race.deadline - time.monotonic()):
+        for step, following in zip(route.steps, (*route.steps[1:], None), strict=True):
+            probe_s = race.deadline - time.monotonic()
+            if not all(share.line.allow(share.features, probe_s) for share in step):
                 continue
-            leg = race.start(line)
-            until = race.deadline if following is None else _patience_until(race, line, following, features, hedge=options.hedge)
+            leg = race.start(step)
+            until = race.deadline if following is None else _patience_until(race.deadline, step, following, hedge=options.hedge)
             if answer := race.wait(until):
                 return answer
             if isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
-                raise no_money(leg.error, {line.name: reason_of(leg.error)})
+                raise no_money(leg.error, {leg.name: reason_of(leg.error)})
         answer = race.wait(race.deadline)
         if answer is None:
             raise nobody_did(race)
         return answer
 
 
-def _patience_until(race: Race, line: Line, following: Line, features: frozenset[Feature], *, hedge: bool) -> float:
-    """When to ask the next provider although this one may still answer.
+def _patience_until(deadline: float, step: Step, following: Step, *, hedge: bool) -> float:
+    """When to ask the next although this one may still answer.
 
     In time for the next to answer before the deadline; earlier, when this one is later than 95 % of its answers, where asking costs
     nothing more (the in-house model) or the request wants it so.
     """
     now = time.monotonic()
-    left_s = race.deadline - now
-    fallback_ms = following.latency_ms(features, 0.95)
+    fallback_ms = _usual_ms(following)
     fallback_s = (_FALLBACK_MS_P95 if fallback_ms is None else fallback_ms) / 1000 + _SLACK_S
-    last_moment = race.deadline - min(fallback_s, left_s / 2)
-    usual_ms = line.latency_ms(features, 0.95)
-    if usual_ms is not None and (hedge or not following.paid):
+    last_moment = deadline - min(fallback_s, (deadline - now) / 2)
+    usual_ms = _usual_ms(step)
+    if usual_ms is not None and (hedge or not any(share.line.paid for share in following)):
         return min(last_moment, now + usual_ms / 1000)
     return last_moment
 
 
+def _usual_ms(step: Step) -> float | None:
+    """How long 95 % of its answers took at most, as far as that is known."""
+    known = [ms for share in step if (ms := share.line.latency_ms(share.features, 0.95)) is not None]
+    return max(known, default=None)
+
+
 def _is_degraded(answer: Leg, route: Route) -> bool:
     """Whether the in-house model answered because money or time was out for a provider that comes before it."""
-    if answer.line.paid:
+    if answer.paid:
         return False
-    before = route.lines[: route.lines.index(answer.line)]
-    return any(line.paid for line in before) or any(one.reason.startswith("ledger_unavailable") for one in route.considered)
+    before = route.steps[: route.steps.index(answer.step)]
+    no_ledger = any(one.reason.startswith("ledger_unavailable") for one in route.considered)
+    return route.degraded or no_ledger or any(share.line.paid for step in before for share in step)
 
 
 def _note_in_house(race: Race, answer: Leg | None, bill: Bill, outcome: Outcome) -> None:
     """In-house answers are usage: what they cost by the hour, and what the one that was given has saved."""
     saved = next((one.price for one in outcome.considered if one.price and one.provider != outcome.provider), FREE)
     for leg in race.legs:
-        if not leg.line.paid and leg.answered:
-            for run in leg.ended:
+        for line, run in leg.runs:
+            if not line.paid and run in leg.ended and run.answer:
                 avoided: Money = saved if leg is answer else FREE
-                leg.line.meter.note_in_house(bill, run.call, leg.line.name, run.attempts[-1].latency_ms, avoided)
+                line.meter.note_in_house(bill, run.call, line.name, run.attempts[-1].latency_ms, avoided)

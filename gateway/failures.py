@@ -17,7 +17,7 @@ def nobody_can(route: Route) -> GatewayError:
     reasons = {one.provider: one.reason for one in route.considered}
     kinds = {reason.partition(":")[0] for reason in reasons.values()}
     if "over_max_cost" in kinds:
-        return errors.OverMaxCost("No allowed provider fits max_cost_usd; `providers` says what each one costs.", providers=reasons)
+        return errors.OverMaxCost("No allowed provider fits max_cost_usd; GET /v1/providers says what each one costs.", providers=reasons)
     if "ledger_unavailable" in kinds:
         return errors.LedgerUnavailable(
             "A paid provider is needed, and money can't be recorded right now.", retry_after_s=5, providers=reasons
@@ -35,7 +35,7 @@ def nobody_did(race: Race) -> GatewayError:
 
 
 def _what_happened(race: Race) -> GatewayError:
-    reasons = {leg.line.name: reason_of(leg.error) if leg.error else "late" for leg in race.legs}
+    reasons = {leg.name: reason_of(leg.error) if leg.error else "late" for leg in race.legs}
     failed = [leg.error for leg in race.legs if leg.error is not None]
     refused = [error for error in failed if isinstance(error, LedgerError)]
     if refused and len(refused) == len(race.legs):

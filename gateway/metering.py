@@ -24,7 +24,7 @@ _LEDGER_WAIT_S = 1.0
 REFUSALS: Mapping[type[LedgerError], str] = {
     BudgetExhausted: "budget_exhausted",
     OverMaxCost: "over_max_cost",
-    NotPriced: "no_price",
+    NotPriced: "unpriced",
     LedgerUnavailable: "ledger_unavailable",
 }
 """The ledger's refusals in the words of `routing.considered`."""
@@ -65,15 +65,20 @@ class Meter:
         sheet = self.prices.get(provider)
         return sheet is None or not sheet.imputed
 
-    def quote(self, provider: str, calls: tuple[Call, ...]) -> Money | NotRoutable:
-        """What these calls cost together at this moment's month-to-date units, or why nobody can say."""
-        total = FREE
-        for call in calls if self.is_paid(provider) else ():
-            price = self._quote(provider, call)
-            if isinstance(price, NotRoutable):
-                return price
-            total += price
-        return total
+    def quote(self, provider: str, call: Call) -> Money | NotRoutable:
+        """What a call costs at this moment's month-to-date units, or why nobody can say."""
+        if not self.is_paid(provider):
+            return FREE
+        quoted = self._quotes.get((provider, call))
+        if quoted and quoted[0] > self._monotonic():
+            return quoted[1]
+        try:
+            priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
+        except (SQLAlchemyError, LedgerUnavailable) as error:
+            return quoted[1] if quoted else NotRoutable(f"the month's units can't be read: {type(error).__name__}")
+        price = priced if isinstance(priced, NotRoutable) else priced.total
+        self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
+        return price
 
     def imputed(self, latency_ms: float) -> Money:
         """What an in-house answer that took this long cost: the machine's hourly price for that time. Never an invoice."""
@@ -118,18 +123,6 @@ class Meter:
                     tags=bill.tags,
                 )
             )
-
-    def _quote(self, provider: str, call: Call) -> Money | NotRoutable:
-        quoted = self._quotes.get((provider, call))
-        if quoted and quoted[0] > self._monotonic():
-            return quoted[1]
-        try:
-            priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
-        except (SQLAlchemyError, LedgerUnavailable) as error:
-            return quoted[1] if quoted else NotRoutable(f"the month's units can't be read: {type(error).__name__}")
-        price = priced if isinstance(priced, NotRoutable) else priced.total
-        self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
-        return price
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cost.money import FREE, Money
+from cost.router import Considered
 from gateway.wire.options import Options
 from providers.contract import Detection, Feature
 from providers.images import Image
 
-Decision = Literal["first", "next", "escalation", "skipped"]
 CacheUse = Literal["miss", "hit", "joined", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """One provider, what it would cost and take, and what was decided about it and why."""
-
-    provider: str
-    price: Money | None
-    latency_ms_p95: float | None
-    decision: Decision
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +28,7 @@ class Outcome:
     """Detections, who found them, and at what cost.
 
     Attributes:
-        provider, model: whose answer it is; None for a dry run.
+        provider, model: whose answer it is, joined by ", " where the features were split; None for a dry run.
         detections: everything that was found; `kept` is what the client sees.
         cost: over all attempts.
         degraded: money or time was out, and the in-house model answered instead of what the policy would have chosen.

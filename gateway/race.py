@@ -10,19 +10,30 @@ from cost.money import FREE, Money
 from gateway.line import CallRun, Line
 from gateway.metering import Bill
 from gateway.outcome import Attempt
-from providers.contract import Detection, Feature
+from gateway.route import Step
+from providers.contract import Detection
 from providers.errors import ProviderError
 from providers.images import Image
 
 
 @dataclass
 class Leg:
-    """One provider in the race, with as many calls as it needs for the features."""
+    """One step of the route in the race: a provider, or several that share the features, with as many calls as they need."""
 
-    line: Line
-    runs: list[CallRun] = field(default_factory=list)
+    step: Step
+    runs: list[tuple[Line, CallRun]] = field(default_factory=list)
     ended: list[CallRun] = field(default_factory=list)
     error: ProviderError | LedgerError | None = None
+
+    @property
+    def name(self) -> str:
+        """Its provider or providers."""
+        return ", ".join(dict.fromkeys(share.line.name for share in self.step))
+
+    @property
+    def paid(self) -> bool:
+        """Whether somebody sends an invoice for it."""
+        return any(share.line.paid for share in self.step)
 
     @property
     def answered(self) -> bool:
@@ -47,35 +58,36 @@ class Leg:
     @property
     def attempts(self) -> Iterator[Attempt]:
         """Every try so far; one that still runs is `late`, and its price is spent until it is known better."""
-        for run in self.runs:
+        for line, run in self.runs:
             yield from list(run.attempts)
             if run not in self.ended:
                 waited_ms = (time.monotonic() - run.started) * 1000
-                yield Attempt(self.line.name, tuple(sorted(run.call.features)), "late", run.held, waited_ms)
+                yield Attempt(line.name, tuple(sorted(run.call.features)), "late", run.held, waited_ms)
 
 
 class Race:
     """The legs of one request and the queue on which their calls report. Used by the request's own thread."""
 
-    def __init__(self, image: Image, features: frozenset[Feature], bill: Bill, deadline: float) -> None:
+    def __init__(self, image: Image, bill: Bill, deadline: float) -> None:
         """Prepare for a picture; `deadline` is on the monotonic clock, in seconds."""
         self._image = image
-        self._features = features
         self._bill = bill
         self.deadline = deadline
         self.legs: list[Leg] = []
         self._ends: queue.SimpleQueue[tuple[Leg, CallRun]] = queue.SimpleQueue()
 
-    def start(self, line: Line) -> Leg:
-        """Send a provider on its way. One without a free thread has failed at once."""
-        leg = Leg(line)
+    def start(self, step: Step) -> Leg:
+        """Send a step's providers on their way. One without a free thread has failed at once."""
+        leg = Leg(step)
         self.legs.append(leg)
-        for call in line.provider.calls(self._features):
+        calls = [(share.line, call) for share in step for call in share.line.provider.calls(share.features)]
+        for line, call in calls:
             try:
-                leg.runs.append(line.start(self._image, call, self._bill, self.deadline, lambda run: self._ends.put((leg, run))))
+                run = line.start(self._image, call, self._bill, self.deadline, lambda run: self._ends.put((leg, run)))
             except ProviderError as error:
                 leg.error = error
                 break
+            leg.runs.append((line, run))
         return leg
 
     def wait(self, until: float) -> Leg | None:

@@ -1,54 +1,83 @@
-"""Who can answer a picture, in which order, and why not the others. No call is made and nothing is held here."""
+"""Who is asked about a picture, in which order, and why not the others: what is known of each provider, put before `cost.router`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cost.money import Money
 from cost.price_sheets import NotRoutable
+from cost.router import Considered, PricedCall, Quote, Snapshot
+from cost.router import choose_route as route_by_price_and_worth
 from gateway.errors import InvalidParameter
 from gateway.line import Line
-from gateway.outcome import Considered
 from gateway.wire.options import Options
 from providers import registry
 from providers.contract import Feature
 from providers.images import Image
 
+_QUALITY_STEP = 0.01
+"""Until records have taught how good each provider is, the operator's order of the enabled list stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One provider, and the features that it is asked for."""
+
+    line: Line
+    features: frozenset[Feature]
+
+
+Step = tuple[Share, ...]
+"""Who is asked at the same time: several only where the features are split."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The providers to try, in order, and what was thought of each."""
+    """Whom to ask.
 
-    lines: tuple[Line, ...]
+    Attributes:
+        steps: in order; each alone answers everything that is asked.
+        considered: every provider, and what was decided about it.
+        degraded: money or time left out one that would have been asked first.
+    """
+
+    steps: tuple[Step, ...]
     considered: tuple[Considered, ...]
+    degraded: bool
 
     def without(self, refused: Mapping[str, str]) -> tuple[Considered, ...]:
         """What was thought of each, once the ledger has refused some: their reasons by provider."""
         return tuple(
-            replace(one, decision="skipped", reason=refused[one.provider]) if one.provider in refused else one for one in self.considered
+            one._replace(decision="skipped", reason=refused[one.provider]) if one.provider in refused else one for one in self.considered
         )
 
 
-def choose_route(lines: Mapping[str, Line], image: Image, options: Options, max_cost: Money | None) -> Route:
-    """The providers that can answer, in the enabled list's order; those that are not ready last, since they may be in time.
+def choose_route(lines: Mapping[str, Line], image: Image, options: Options, max_cost: Money | None, deadline_ms: float) -> Route:
+    """The route within the request's limits. Providers that are not ready come last, since they may be in time.
+
+    Args:
+        lines: the enabled providers, in the operator's order.
+        image: what is asked about.
+        options: what is asked.
+        max_cost: over all attempts.
+        deadline_ms: the time left.
 
     Raises:
         InvalidParameter: a provider that there is not.
     """
     features = frozenset(options.features)
-    able: list[tuple[bool, Line, Considered]] = []
-    skipped: list[Considered] = []
-    for name in _asked_for(lines, options):
-        line = lines.get(name)
-        if line is None:
-            skipped.append(Considered(name, None, None, "skipped", "disabled"))
-            continue
-        considered, ready = _consider(line, image, features, max_cost)
-        if considered.decision == "skipped":
-            skipped.append(considered)
-        else:
-            able.append((not ready, line, considered))
-    able.sort(key=lambda one: one[0])
-    return Route(tuple(line for _, line, _ in able), (*_in_order([one for *_, one in able]), *skipped))
+    quotes = [_quote(lines.get(name), name, image, features, position) for position, name in enumerate(_asked_for(lines, options))]
+    waiting = {quote.provider: quote for quote in quotes if quote.refusal and quote.refusal.startswith("not_ready")}
+    snapshot = Snapshot(frozenset(features), tuple(quotes), options.strategy, max_cost, deadline_ms, multiplier=0.0)
+    chosen = route_by_price_and_worth(snapshot)
+    first = tuple(Share(lines[attempt.provider], features & attempt.features) for attempt in chosen.attempts)
+    steps = [first] if first else []
+    steps += [(Share(lines[attempt.provider], features),) for attempt in chosen.fallbacks]
+    steps += [(Share(lines[name], features),) for name in waiting if features <= lines[name].provider.features]
+    considered = tuple(
+        one._replace(decision="fallback" if steps and steps[0] is first else "first") if one.provider in waiting else _said(one)
+        for one in chosen.considered
+    )
+    return Route(tuple(steps), considered, chosen.degraded)
 
 
 def _asked_for(lines: Mapping[str, Line], options: Options) -> Iterable[str]:
@@ -58,34 +87,41 @@ def _asked_for(lines: Mapping[str, Line], options: Options) -> Iterable[str]:
     return options.providers or lines
 
 
-def _consider(line: Line, image: Image, features: frozenset[Feature], max_cost: Money | None) -> tuple[Considered, bool]:
-    """One provider: its price and speed, whether it can be asked, and whether it is ready now."""
-    missing = sorted(features - line.provider.features)
-    if missing:
-        return Considered(line.name, None, None, "skipped", f"unsupported_feature: {', '.join(missing)}"), False
+def _quote(line: Line | None, name: str, image: Image, features: frozenset[Feature], position: int) -> Quote:
+    """What one provider offers for this picture now, or what stands against it."""
+    if line is None:
+        return Quote(name, (), refusal="disabled")
+    mine = features & line.provider.features
+    if not mine:
+        return Quote(name, (), refusal=f"unsupported_feature: {', '.join(sorted(features))}")
+    quote = Quote(
+        provider=name,
+        calls=(),
+        latency_ms_p50=line.latency_ms(mine, 0.5),
+        latency_ms_p95=line.latency_ms(mine, 0.95),
+        quality=1.0 - _QUALITY_STEP * position,
+        billed=line.paid,
+    )
     if line.paid and (problem := line.meter.ledger.problem):
-        return Considered(line.name, None, None, "skipped", f"ledger_unavailable: {problem}"), False
-    price = line.meter.quote(line.name, line.provider.calls(features))
-    latency_ms_p95 = line.latency_ms(features, 0.95)
-    quoted = None if isinstance(price, NotRoutable) else price
-    if reason := _reason_against(line, image, features, price, max_cost):
-        return Considered(line.name, quoted, latency_ms_p95, "skipped", reason), False
-    health = line.provider.health()
-    reason = "" if health.ready else f"not_ready: {health.detail}"
-    return Considered(line.name, quoted, latency_ms_p95, "next", reason), health.ready
+        return replace(quote, refusal=f"ledger_unavailable: {problem}")
+    calls = []
+    for call in line.provider.calls(mine):
+        price = line.meter.quote(name, call)
+        if isinstance(price, NotRoutable):
+            return replace(quote, refusal=f"unpriced: {price.reason}")
+        calls.append(PricedCall(frozenset(call.features), price))
+    return replace(quote, calls=tuple(calls), refusal=_refusal(line, image, mine))
 
 
-def _reason_against(line: Line, image: Image, features: frozenset[Feature], price: Money | NotRoutable, max_cost: Money | None) -> str:
-    if isinstance(price, NotRoutable):
-        return f"no_price: {price.reason}"
-    if max_cost is not None and price > max_cost:
-        return f"over_max_cost: {price} of {max_cost} USD"
+def _refusal(line: Line, image: Image, features: frozenset[Feature]) -> str | None:
     if refusal := line.provider.refusal(image, features):
         return f"image_refused: {refusal}"
-    problem = line.circuit_problem(features)
-    return f"circuit_open: {problem}" if problem else ""
+    if problem := line.circuit_problem(features):
+        return f"circuit_open: {problem}"
+    health = line.provider.health()
+    return None if health.ready else f"not_ready: {health.detail}"
 
 
-def _in_order(able: list[Considered]) -> list[Considered]:
-    first = [replace(one, decision="first", reason=one.reason or "first of the enabled list") for one in able[:1]]
-    return first + [replace(one, reason=one.reason or "fallback") for one in able[1:]]
+def _said(one: Considered) -> Considered:
+    """In words that claim nothing: the expected quality is only the operator's order here."""
+    return one._replace(reason="first of the enabled list") if one.reason.startswith("expected_quality") else one

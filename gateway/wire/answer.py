@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.outcome import CacheUse, Decision, Outcome
+from cost.router import Decision
+from gateway.outcome import CacheUse, Outcome
 from gateway.wire.options import Strategy
 from providers.contract import Detection, Feature
 

@@ -34,7 +34,7 @@ def test_the_first_of_the_list_answers_and_nobody_else_is_asked(detect):
     assert (outcome.provider, outcome.model, outcome.degraded) == ("rekognition", "rekognition 1", False)
     assert outcomes(outcome) == [("rekognition", "answered")]
     assert second.asked == 0
-    assert [(one.provider, one.decision) for one in outcome.considered] == [("rekognition", "first"), ("local", "next")]
+    assert [(one.provider, one.decision) for one in outcome.considered] == [("rekognition", "first"), ("local", "fallback")]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_provider_that_can_not_be_asked_is_left_out_with_its_reason(prepare, r
     toy = Toy("rekognition")
     prepare(toy)
     outcome = detect(toy, Toy("local"))
-    assert (outcome.considered[1].decision, outcome.considered[1].reason) == ("skipped", reason)
+    assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("skipped", reason)
     assert toy.asked == 0
 
 
@@ -147,7 +147,7 @@ def test_a_provider_that_is_not_ready_is_asked_last_and_still_answers_if_it_can(
     loading.is_ready = Health(ready=False, detail="still loading")
     outcome = detect(loading, failing)
     assert outcomes(outcome) == [("rekognition", "failed"), ("local", "answered")]
-    assert outcome.considered[1].reason == "not_ready: still loading"
+    assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("fallback", "not_ready: still loading")
 
 
 def test_when_nobody_can_be_asked_every_reason_is_told(detect):
@@ -169,7 +169,7 @@ def test_the_circuit_opens_after_five_failures_and_says_so(toybox):
     dispatcher = toybox.dispatcher(sick, local)
     last = [ask(dispatcher) for _ in range(8)][-1]
     assert sick.asked == 5
-    assert [one.reason for one in last.considered] == ["first of the enabled list", "circuit_open: failed: 500"]
+    assert [one.reason for one in last.considered] == ["circuit_open: failed: 500", "only_one"]
 
 
 def test_a_dry_run_tells_the_route_and_asks_nobody(detect):
@@ -221,5 +221,54 @@ def test_a_feature_that_is_ill_says_nothing_about_the_others(toybox):
         ask(dispatcher, features=("text",))
     current[0] = "objects"
     both = ask(dispatcher, features=("objects", "text"))
-    assert both.considered[-1].reason == "circuit_open: failed: text is down", "what needs the ill feature is not sent"
+    assert both.considered[0].reason == "circuit_open: failed: text is down", "what needs the ill feature is not sent"
     assert ask(dispatcher, features=("objects",)).provider == "rekognition"
+
+
+def seen_ms(line, feature, ms):
+    for _ in range(20):
+        line.latency.record(f"{line.name}:{feature}", ms)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "first"), [("auto", "google_vision"), ("best", "google_vision"), ("cheapest", "local"), ("fastest", "rekognition")]
+)
+def test_the_strategy_decides_who_is_asked_first(toybox, strategy, first):
+    dispatcher = toybox.dispatcher(Toy("google_vision"), Toy("rekognition"), Toy("local"))
+    for name, ms in (("google_vision", 500), ("rekognition", 100), ("local", 300)):
+        seen_ms(dispatcher.lines[name], "objects", ms)
+    outcome = ask(dispatcher, strategy=strategy)
+    assert outcome.provider == first
+    assert next(one.provider for one in outcome.considered if one.decision == "first") == first
+
+
+def test_a_provider_that_is_usually_slower_than_the_deadline_is_not_tried(toybox):
+    slow, local = Toy("rekognition"), Toy("local")
+    dispatcher = toybox.dispatcher(slow, local)
+    seen_ms(dispatcher.lines["rekognition"], "objects", 900)
+    outcome = ask(dispatcher, deadline_ms=800)
+    assert (outcome.provider, outcome.degraded, slow.asked) == ("local", True, 0)
+    assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("skipped", "over_deadline")
+
+
+def test_unless_nothing_else_can_answer(toybox):
+    slow = Toy("rekognition")
+    dispatcher = toybox.dispatcher(slow)
+    seen_ms(dispatcher.lines["rekognition"], "objects", 900)
+    assert ask(dispatcher, deadline_ms=800).provider == "rekognition"
+
+
+def test_features_that_nobody_has_together_are_split_over_providers_and_answered_together(toybox):
+    objects, faces = Toy("rekognition", features=("objects",)), Toy("google_vision", features=("faces",))
+    outcome = ask(toybox.dispatcher(objects, faces), features=("objects", "faces"))
+    assert sorted(outcomes(outcome)) == [("google_vision", "answered"), ("rekognition", "answered")]
+    assert {(found.provider, found.feature) for found in outcome.detections} == {("rekognition", "objects"), ("google_vision", "faces")}
+    assert set(outcome.provider.split(", ")) == {"rekognition", "google_vision"}
+    assert str(outcome.cost) == "0.002"
+
+
+def test_a_split_that_half_fails_is_no_answer_and_says_so(toybox):
+    objects, faces = Toy("rekognition", features=("objects",)), Toy("google_vision", raises(ProviderFailed("500")), ("faces",))
+    with pytest.raises(errors.NoProviderAvailable) as told:
+        ask(toybox.dispatcher(objects, faces), features=("objects", "faces"))
+    assert told.value.charged, "one half was billed"

@@ -49,7 +49,7 @@ def test_without_its_data_file_it_is_not_asked_and_says_why(environ):
     app = create_app(Settings.from_env(environ), environ)
     answer = app.test_client().post("/v1/detections?providers=toy", data=jpeg(), content_type="image/jpeg", headers=ADMIN)
     assert (answer.status_code, answer.json["code"]) == (503, "no_provider_available")
-    assert answer.json["providers"] == {"toy": "no_price: no price sheet"}
+    assert answer.json["providers"] == {"toy": "unpriced: no price sheet"}
     app.extensions["gateway"].close()
 
 
