@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from cost.database import open_database
 from cost.ledger import Ledger
 from cost.price_files import BadPriceSheet, load_prices
 from cost.price_sheets import PriceBook
@@ -16,13 +17,13 @@ from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
 from gateway.breaker import Breaker
-from gateway.database import prepare_database
 from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.parts import Parts
+from gateway.reads import BoundedReads
 from gateway.settings import BadSettings, Settings
 from providers import registry
 from providers.contract import BadEnvironment, Provider
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
     """The gateway as a WSGI application; `app.extensions["gateway"]` holds its `Parts`.
+
+    The database's schema is made by `prepare_database`, once, before the processes that serve are started: a worker that is started
+    again while the database is away must still answer from the in-house model.
 
     Args:
         settings: of the gateway.
@@ -87,14 +91,24 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     for provider in providers:
         provider.warm()
     prices = read_prices(settings, providers)
-    database = prepare_database(settings.database_url)
+    database, reads = open_database(settings.database_url), BoundedReads()
     ledger = Ledger(database, prices, spool=settings.spool)
-    meter = Meter(ledger, prices, next((provider.usd_per_hour for provider in providers if isinstance(provider, Local)), Decimal(0)))
+    meter = Meter(ledger, prices, reads, next((provider.usd_per_hour for provider in providers if isinstance(provider, Local)), Decimal(0)))
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
     dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
-    return Parts(settings, database, Keys(database, settings.admin_key), ledger, prices, dispatcher, _make_fetcher(settings), alerts)
+    return Parts(
+        settings,
+        database,
+        Keys(database, settings.admin_key, reads=reads),
+        ledger,
+        prices,
+        dispatcher,
+        _make_fetcher(settings),
+        alerts,
+        reads,
+    )
 
 
 def _make_fetcher(settings: Settings) -> "ImageFetcher | None":

@@ -70,6 +70,12 @@ class Breaker:
                 circuit.probing_until = self._monotonic() + probe_s
             return passes
 
+    def leave(self, key: str) -> None:
+        """A call that was let pass has said nothing about health: another may be the probe."""
+        with self._lock:
+            if key in self._circuits:
+                self._circuits[key].probing_until = 0.0
+
     def record(self, key: str, *, healthy: bool, reason: str = "") -> None:
         """Note how a call ended."""
         with self._lock:

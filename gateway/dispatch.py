@@ -17,6 +17,7 @@ from providers.images import Image
 _FALLBACK_MS_P95 = 250.0
 """What a fallback is thought to take where nothing is known of its speed."""
 
+_SETTLE_S = 0.25
 _SLACK_S = 0.05
 """Threads start late on a busy machine: a fallback's own time is not enough."""
 
@@ -47,7 +48,11 @@ class Dispatcher:
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
         route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000)
         race = Race(image, bill, deadline)
-        answer = None if options.dry_run else self._ask_in_turn(race, route, options)
+        try:
+            answer = None if options.dry_run else self._ask_in_turn(race, route, options)
+        finally:
+            attempts = race.close()
+        _wait_until_settled(race, deadline)
         refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
         outcome = Outcome(
             id=bill.request_id,
@@ -56,11 +61,11 @@ class Dispatcher:
             detections=answer.detections if answer else (),
             provider=answer.name if answer else None,
             model=answer.model if answer else None,
-            cost=race.cost,
+            cost=sum((attempt.cost for attempt in attempts), FREE),
             degraded=answer is not None and _is_degraded(answer, route),
             simulated=self._simulated,
             latency_ms=(time.monotonic() - started) * 1000,
-            attempts=race.attempts,
+            attempts=attempts,
             considered=route.without(refused),
         )
         _note_in_house(race, answer, bill, outcome)
@@ -79,23 +84,42 @@ class Dispatcher:
         """The first answer of the route's steps, the next asked where the one before fails or is late."""
         if not route.steps:
             raise nobody_can(route)
-        for step, following in zip(route.steps, (*route.steps[1:], None), strict=True):
-            probe_s = race.deadline - time.monotonic()
-            if not all(share.line.allow(share.features, probe_s) for share in step):
-                continue
-            leg = race.start(step)
-            until = race.deadline if following is None else _patience_until(race.deadline, step, following, hedge=options.hedge)
+        steps = list(route.steps)
+        while steps and time.monotonic() < race.deadline:
+            step = _may_start(steps, race, hedge=options.hedge)
+            if step is not None:
+                steps.remove(step)
+                self._start(race, step)
+            following = _may_start(steps, race, hedge=options.hedge)
+            until = race.deadline if following is None else _patience_until(race, step, following, hedge=options.hedge)
             if answer := race.wait(until):
                 return answer
-            if isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
-                raise no_money(leg.error, {leg.name: reason_of(leg.error)})
         answer = race.wait(race.deadline)
         if answer is None:
             raise nobody_did(race)
         return answer
 
+    @staticmethod
+    def _start(race: Race, step: Step) -> None:
+        probe_s = race.deadline - time.monotonic()
+        passed = [share for share in step if share.line.allow(share.features, probe_s)]
+        if len(passed) < len(step):
+            for share in passed:
+                share.line.leave(share.features)
+            return
+        leg = race.start(step)
+        if isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
+            refusal = no_money(leg.error, {leg.name: reason_of(leg.error)})
+            refusal.charged = bool(race.cost)
+            raise refusal
 
-def _patience_until(deadline: float, step: Step, following: Step, *, hedge: bool) -> float:
+
+def _may_start(steps: list[Step], race: Race, *, hedge: bool) -> Step | None:
+    """The next step. While a paid answer may still come, a second paid one is asked only if the request wants it: both are billed."""
+    return next((step for step in steps if hedge or not race.paid_running or not any(share.line.paid for share in step)), None)
+
+
+def _patience_until(race: Race, step: Step | None, following: Step, *, hedge: bool) -> float:
     """When to ask the next although this one may still answer.
 
     In time for the next to answer before the deadline; earlier, when this one is later than 95 % of its answers, where asking costs
@@ -104,8 +128,8 @@ def _patience_until(deadline: float, step: Step, following: Step, *, hedge: bool
     now = time.monotonic()
     fallback_ms = _usual_ms(following)
     fallback_s = (_FALLBACK_MS_P95 if fallback_ms is None else fallback_ms) / 1000 + _SLACK_S
-    last_moment = deadline - min(fallback_s, (deadline - now) / 2)
-    usual_ms = _usual_ms(step)
+    last_moment = race.deadline - min(fallback_s, (race.deadline - now) / 2)
+    usual_ms = None if step is None else _usual_ms(step)
     if usual_ms is not None and (hedge or not any(share.line.paid for share in following)):
         return min(last_moment, now + usual_ms / 1000)
     return last_moment
@@ -115,6 +139,13 @@ def _usual_ms(step: Step) -> float | None:
     """How long 95 % of its answers took at most, as far as that is known."""
     known = [ms for share in step if (ms := share.line.latency_ms(share.features, 0.95)) is not None]
     return max(known, default=None)
+
+
+def _wait_until_settled(race: Race, deadline: float) -> None:
+    """So that a report read after the answer knows its attempts, where the ledger is as quick as ever. Nobody waits longer for it."""
+    until = min(deadline, time.monotonic() + _SETTLE_S)
+    for run in (run for leg in race.legs for run in leg.ended):
+        run.settled.wait(max(until - time.monotonic(), 0.0))
 
 
 def _is_degraded(answer: Leg, route: Route) -> bool:
@@ -128,9 +159,9 @@ def _is_degraded(answer: Leg, route: Route) -> bool:
 
 def _note_in_house(race: Race, answer: Leg | None, bill: Bill, outcome: Outcome) -> None:
     """In-house answers are usage: what they cost by the hour, and what the one that was given has saved."""
-    saved = next((one.price for one in outcome.considered if one.price and one.provider != outcome.provider), FREE)
+    saved = next((one.price for one in outcome.considered if one.price and one.decision != "skipped"), FREE) if not outcome.cost else FREE
     for leg in race.legs:
         for line, run in leg.runs:
-            if not line.paid and run in leg.ended and run.answer:
+            if not line.paid and run.answer:
                 avoided: Money = saved if leg is answer else FREE
-                line.meter.note_in_house(bill, run.call, line.name, run.attempts[-1].latency_ms, avoided)
+                line.meter.note_in_house(bill, run.call, line.name, run.latency_ms, avoided)

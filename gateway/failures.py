@@ -38,11 +38,12 @@ def _what_happened(race: Race) -> GatewayError:
     reasons = {leg.name: reason_of(leg.error) if leg.error else "late" for leg in race.legs}
     failed = [leg.error for leg in race.legs if leg.error is not None]
     refused = [error for error in failed if isinstance(error, LedgerError)]
+    every_leg_failed = len(failed) == len(race.legs)
     if refused and len(refused) == len(race.legs):
         return no_money(next((error for error in refused if isinstance(error, BudgetExhausted)), refused[0]), reasons)
-    if failed and all(isinstance(error, ImageRefused) for error in failed):
+    if failed and every_leg_failed and all(isinstance(error, ImageRefused) for error in failed):
         return errors.InvalidImage("Every provider that was asked refused this picture: " + _listed(reasons) + ".")
-    if failed and all(isinstance(error, ProviderOverloaded) for error in failed):
+    if failed and every_leg_failed and all(isinstance(error, ProviderOverloaded) for error in failed):
         return errors.Overloaded("Every allowed provider is busy.", retry_after_s=1, providers=reasons)
     if time.monotonic() >= race.deadline:
         return errors.DeadlineExceeded("No provider answered within deadline_ms.", providers=reasons)

@@ -42,7 +42,8 @@ def answer_once(
 ) -> Response:
     """Answer, or give the answer that the key's first request got.
 
-    An error is kept as the answer only if money was spent for it: whoever repeats a request that cost nothing may hope for more.
+    An error is kept as the answer only if money was spent for it: whoever repeats a request that cost nothing may hope for more. What we
+    did not foresee keeps the key taken until the request's time is over, since money may have been spent.
 
     Args:
         ledger: keeps keys for 24 hours.
@@ -63,13 +64,13 @@ def answer_once(
         saved = error.answer
         problem = saved.status >= 400
         mimetype = "application/problem+json" if problem else "application/json"
-        return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"}, mimetype=mimetype)
+        return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"} | _headers_of(saved), mimetype=mimetype)
     except RequestRunning as error:
         raise errors.Conflict("The first request with this Idempotency-Key still runs.", retry_after_s=error.retry_after_s) from error
     except RequestMismatch as error:
         raise errors.IdempotencyMismatch("This Idempotency-Key came with another picture or other options before.") from error
-    except LedgerUnavailable as error:
-        raise errors.LedgerUnavailable("An Idempotency-Key can't be recorded right now.", retry_after_s=5) from error
+    except LedgerUnavailable:
+        return answer()  # the in-house model needs no ledger, and each hold checks the key again in its own transaction
     try:
         response = answer()
     except GatewayError as error:
@@ -78,11 +79,15 @@ def answer_once(
         else:
             _free(ledger, key, request_id)
         raise
-    except BaseException:
-        _free(ledger, key, request_id)
-        raise
     _save(ledger, key, request_id, response)
     return response
+
+
+def _headers_of(saved: SavedAnswer) -> dict[str, str]:
+    """What the first answer's headers repeated of its body."""
+    body = json.loads(saved.body)
+    named = {"X-Cost-USD": "cost_usd", "X-Provider": "provider", "X-Cache": "cache"}
+    return {header: str(body[name]) for header, name in named.items() if name in body}
 
 
 def _save(ledger: Ledger, key: IdempotencyKey, request_id: str, response: Response) -> None:

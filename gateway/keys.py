@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from cost.database import write_transaction
 from cost.ledger.terms import tags_text
+from gateway.reads import BoundedReads, ReadTimedOut
 from gateway.schema import keys as key_table
 
 Role = Literal["app", "finance", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+BOOTSTRAP = "bootstrap"
 _KNOWN_FOR_S = 5.0
 """Seconds a process trusts what it read: a key revoked by another process works this much longer."""
 
@@ -46,9 +48,17 @@ class KeyNameTaken(ValueError):
 class Keys:
     """The keys of one database, remembered for a few seconds so that a request asks the database rarely."""
 
-    def __init__(self, engine: sa.Engine, bootstrap: str | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        bootstrap: str | None = None,
+        *,
+        reads: BoundedReads | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Use the keys in this database, and `bootstrap` beside them: an admin key that is never stored."""
         self._engine = engine
+        self._reads = reads or BoundedReads()
         self._bootstrap_sha256 = _sha256(bootstrap) if bootstrap else None
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, tuple[Key, str] | None]] = {}
@@ -59,8 +69,10 @@ class Keys:
 
         Raises:
             KeyNameTaken: a key of this name is in use.
-            ValueError: a tag that the ledger could not tell from another.
+            ValueError: a tag that the ledger could not tell from another, or the name of the bootstrap key.
         """
+        if name == BOOTSTRAP:
+            raise KeyNameTaken(f"{BOOTSTRAP!r} names the key of GATEWAY_ADMIN_KEY. Choose another name.")
         tags_text(tags or {})
         key = Key(secrets.token_hex(6), name, role, dict(tags or {}), datetime.now(UTC))
         token = f"vg_{key.id}_{secrets.token_urlsafe(32)}"
@@ -76,7 +88,7 @@ class Keys:
         """Whose token this is; None for every kind of wrong token. Compared in constant time."""
         digest = _sha256(token)
         if self._bootstrap_sha256 and hmac.compare_digest(digest, self._bootstrap_sha256):
-            return Key("bootstrap", "bootstrap", "admin")
+            return Key(BOOTSTRAP, BOOTSTRAP, "admin")
         scheme, _, rest = token.partition("_")
         key_id = rest.partition("_")[0]
         stored = self._stored(key_id) if scheme == "vg" and key_id else None
@@ -104,19 +116,24 @@ class Keys:
         known = self._known.get(key_id)
         if known and known[0] > self._monotonic():
             return known[1]
-        query = key_table.select().where(key_table.c.id == key_id, key_table.c.revoked_at.is_(None))
         try:
-            with self._engine.connect() as connection:
-                row = connection.execute(query).one_or_none()
-        except sa.exc.SQLAlchemyError:
-            if known:  # the database is away: those who were let in a moment ago stay in
-                return known[1]
-            raise
+            row = self._reads.read(lambda: self._row(key_id))
+        except (sa.exc.SQLAlchemyError, ReadTimedOut):
+            if known is None:
+                raise
+            with self._lock:  # the database is away: those who were let in a moment ago stay in
+                self._known[key_id] = (self._monotonic() + _KNOWN_FOR_S, known[1])
+            return known[1]
         stored = (_key(row), row.secret_sha256) if row else None
         if stored:  # what does not exist is not remembered: guesses must not fill the memory
             with self._lock:
                 self._known[key_id] = (self._monotonic() + _KNOWN_FOR_S, stored)
         return stored
+
+    def _row(self, key_id: str) -> Any:
+        query = key_table.select().where(key_table.c.id == key_id, key_table.c.revoked_at.is_(None))
+        with self._engine.connect() as connection:
+            return connection.execute(query).one_or_none()
 
 
 def ensure_admin_key(keys: Keys, bootstrap: str | None) -> str | None:

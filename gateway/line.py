@@ -5,37 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cost.ledger import LedgerError
-from cost.money import FREE, Money
 from gateway.breaker import Breaker
+from gateway.call_run import CallRun
 from gateway.latency import LatencyTracker
-from gateway.metering import Bill, Meter
-from gateway.outcome import Attempt
+from gateway.metering import Bill, Held, Meter
 from gateway.retries import RetryBudget, call_with_retries
 from gateway.threads import CallThreads
 from providers.contract import Answer, Call, Feature, Provider
-from providers.errors import ProviderError, ProviderFailed
+from providers.errors import ImageRefused, ProviderError, ProviderFailed, ProviderOverloaded
 from providers.images import Image
 
 _LATE_ANSWER_S = 5.0
 """A paid call goes on this long after its client's deadline: it is billed, so its answer is worth settling and keeping."""
 
-
-@dataclass
-class CallRun:
-    """One call on its way: written by the provider's thread, read by the request's.
-
-    Attributes:
-        attempts: the tries that ended; a retry is a try of its own.
-        held: the price of the try that runs.
-        answer, error: how it ended; both None while it runs. An error is the provider's or the ledger's.
-    """
-
-    call: Call
-    started: float = field(default_factory=time.monotonic)
-    attempts: list[Attempt] = field(default_factory=list)
-    held: Money = FREE
-    answer: Answer | None = None
-    error: ProviderError | LedgerError | None = None
+_PROBE_S_MAX = 15.0
+"""A probe whose end is never heard of keeps the others out for no longer."""
 
 
 @dataclass
@@ -43,7 +27,7 @@ class Line:
     """A provider, and everything that is kept about it in this process."""
 
     provider: Provider
-    threads: int
+    calls_max: int
     latency: LatencyTracker
     breaker: Breaker
     meter: Meter
@@ -52,7 +36,7 @@ class Line:
     def __post_init__(self) -> None:
         self.name = self.provider.name
         self.paid = self.meter.is_paid(self.name)
-        self._threads = CallThreads(self.name, self.threads)
+        self.threads = CallThreads(self.name, self.calls_max)
 
     def circuit_problem(self, features: frozenset[Feature]) -> str:
         """Why no call for these features would pass now; empty if it would."""
@@ -60,77 +44,127 @@ class Line:
         return self.breaker.reason(ill[0]) if ill else ""
 
     def allow(self, features: frozenset[Feature], probe_s: float) -> bool:
-        """Let a call pass, or not; see `Breaker.allow`."""
-        return all(self.breaker.allow(key, probe_s) for key in self._keys(features))
+        """Let a call pass, or not; see `Breaker.allow`. Once it has passed, it must be made or `leave` be called."""
+        passed: list[str] = []
+        for key in self._keys(features):
+            if not self.breaker.allow(key, min(probe_s, _PROBE_S_MAX)):
+                for taken in passed:
+                    self.breaker.leave(taken)
+                return False
+            passed.append(key)
+        return True
+
+    def leave(self, features: frozenset[Feature]) -> None:
+        """A call that had passed said nothing about the provider's health, or was not made."""
+        for key in self._keys(features):
+            self.breaker.leave(key)
 
     def latency_ms(self, features: frozenset[Feature], fraction: float) -> float | None:
         """How long answers for these features took lately, the slowest of them; None where nothing is known."""
         known = [ms for key in self._keys(features) if (ms := self.latency.quantile_ms(key, fraction)) is not None]
         return round(max(known), 1) if known else None
 
-    def start(self, image: Image, call: Call, bill: Bill, deadline: float, report: Callable[[CallRun], None]) -> CallRun:
-        """Make one call in a thread of this provider's, and report its end even after the deadline.
+    def hold(self, call: Call, bill: Bill, deadline: float) -> Held:
+        """Hold a call's price for as long as it may run. At return it is durable.
+
+        Raises:
+            LedgerError: nothing is held, and nothing may be sent.
+        """
+        return self.meter.hold(self.name, call, bill, self._timeout_s(deadline))
+
+    def start(self, image: Image, run: CallRun, bill: Bill, deadline: float, report: Callable[[CallRun], None]) -> None:
+        """Make a call, its money held and its thread taken, and report its end even after the deadline.
 
         Args:
             image: upright, decoded.
-            call: one of the provider's own `calls(features)`.
+            run: one of the provider's own `calls(features)`.
             bill: who pays.
             deadline: on the monotonic clock, in seconds.
-            report: called exactly once, from that thread.
+            report: called exactly once, from the provider's thread; the ledger is told afterwards, so that no answer waits for it.
 
         Raises:
-            ProviderOverloaded: no thread is free; nothing was sent and nothing held.
+            ProviderOverloaded: the process is stopping; nothing was sent.
         """
-        run = CallRun(call)
+        endings: list[Callable[[], None]] = []
+
+        def time_left_s() -> float:
+            return deadline - time.monotonic() if run.may_retry() else 0.0
 
         def make_the_call() -> None:
             try:
-                run.answer = call_with_retries(
-                    lambda: self._metered_try(image, run, bill, deadline), self.retries, lambda: deadline - time.monotonic()
-                )
+                run.answer = call_with_retries(lambda: self._try(image, run, bill, deadline, endings), self.retries, time_left_s)
             except (ProviderError, LedgerError) as error:
                 run.error = error
             except Exception as error:  # noqa: BLE001 -- a mistake of our own must not leave a client waiting
                 run.error = ProviderFailed(f"{self.name} failed in the gateway itself: {error!r}")
             report(run)
+            _tell_ledger(endings)
+            run.settled.set()
 
-        self._threads.run(make_the_call)
-        return run
+        self.threads.run(make_the_call)
 
     def close(self) -> None:
         """Let running calls end and give everything back."""
-        self._threads.close()
+        self.threads.close()
         self.provider.close()
 
-    def _metered_try(self, image: Image, run: CallRun, bill: Bill, deadline: float) -> Answer:
-        """Hold, call, settle: one request to the provider."""
-        grace_s = _LATE_ANSWER_S if self.paid else 0.0
-        timeout_s = max(deadline - time.monotonic() + grace_s, 0.001)
-        held = self.meter.hold(self.name, run.call, bill, timeout_s)
-        run.held = held.price
+    def _try(self, image: Image, run: CallRun, bill: Bill, deadline: float, endings: list[Callable[[], None]]) -> Answer:
+        """One request to the provider. What the ledger is to be told of it is added to `endings`."""
+        held = run.held if not endings else self._hold_again(run, bill, deadline, endings)
+        timeout_s = self._timeout_s(deadline)
         started = time.monotonic()
         try:
             answer = self.provider.detect(image, run.call, timeout_s)
         except Exception as raised:
             error = raised if isinstance(raised, ProviderError) else ProviderFailed(f"{self.name} failed in its adapter: {raised!r}")
-            self._end_try(run, error.code, held.failed(error), started)
-            if error.opens_circuit:
-                for key in self._keys(run.call.features):
-                    self.breaker.record(key, healthy=False, reason=f"{error.code}: {error}")
+            endings.append(lambda: held.failed(error))
+            run.try_ended(error.code, held.cost_of(error), (time.monotonic() - started) * 1000)
+            self._note_health(run.call.features, error)
             raise error from raised
-        self._end_try(run, "answered", held.answered(answer), started)
-        for key in self._keys(run.call.features):
-            self.breaker.record(key, healthy=True)
+        endings.append(lambda: held.answered(answer))
+        run.try_ended("answered", held.price, (time.monotonic() - started) * 1000)
+        self._note_health(run.call.features, None)
+        self._note_latency(run)
         return answer
 
-    def _end_try(self, run: CallRun, outcome: str, cost: Money, started: float) -> None:
-        latency_ms = (time.monotonic() - started) * 1000
-        run.held = FREE
-        run.attempts.append(Attempt(self.name, tuple(sorted(run.call.features)), outcome, cost, latency_ms))
-        if outcome in {"answered", "timeout"}:
-            for key in self._keys(run.call.features):
-                self.latency.record(key, latency_ms)
+    def _hold_again(self, run: CallRun, bill: Bill, deadline: float, endings: list[Callable[[], None]]) -> Held:
+        """A retry's own hold, once the try before it has given its money back."""
+        _tell_ledger(endings)
+        held = self.hold(run.call, bill, deadline)
+        if not run.retry_begins(held.price):
+            gone = ProviderOverloaded("Nobody waits for this call any more.")
+            held.failed(gone)
+            raise gone
+        return held
+
+    def _timeout_s(self, deadline: float) -> float:
+        grace_s = _LATE_ANSWER_S if self.paid else 0.0
+        return max(deadline - time.monotonic() + grace_s, 0.001)
+
+    def _note_health(self, features: frozenset[Feature], error: ProviderError | None) -> None:
+        for key in self._keys(features):
+            if error is None or isinstance(error, ImageRefused):  # a refusal of the picture is an answer
+                self.breaker.record(key, healthy=True)
+            elif error.opens_circuit:
+                self.breaker.record(key, healthy=False, reason=f"{error.code}: {error}")
+            else:
+                self.breaker.leave(key)
+
+    def _note_latency(self, run: CallRun) -> None:
+        for key in self._keys(run.call.features):
+            self.latency.record(key, run.latency_ms)
 
     def _keys(self, features: frozenset[Feature]) -> list[str]:
         """A circuit and a latency a feature: text may be ill or slow while objects are well."""
         return [f"{self.name}:{feature}" for feature in sorted(features)]
+
+
+def _tell_ledger(endings: list[Callable[[], None]]) -> None:
+    """Settle, release or leave as unknown what has ended. An ending stays in the list, done: it also says that a try was made."""
+    for place, end in enumerate(endings):
+        end()
+        endings[place] = _done
+
+
+def _done() -> None:
+    """The ledger knows."""

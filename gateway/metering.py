@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
+from gateway.reads import BoundedReads, ReadTimedOut
 from providers.contract import Answer, Call
 from providers.errors import ProviderError
 
@@ -51,9 +52,16 @@ class Meter:
     """Prices calls and records what became of them. One a process, shared by its threads."""
 
     def __init__(
-        self, ledger: Ledger, prices: PriceBook, usd_per_hour: Decimal = Decimal(0), *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        ledger: Ledger,
+        prices: PriceBook,
+        reads: BoundedReads,
+        usd_per_hour: Decimal = Decimal(0),
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Record in this ledger. `usd_per_hour` is what the in-house model's machine costs."""
+        self._reads = reads
         self.ledger = ledger
         self.prices = prices
         self._usd_per_hour = usd_per_hour
@@ -66,16 +74,23 @@ class Meter:
         return sheet is None or not sheet.imputed
 
     def quote(self, provider: str, call: Call) -> Money | NotRoutable:
-        """What a call costs at this moment's month-to-date units, or why nobody can say."""
+        """What a call costs at this moment's month-to-date units, or why nobody can say.
+
+        Raises:
+            LedgerUnavailable: the database does not say how many units the month has seen, and has not said so before.
+        """
         if not self.is_paid(provider):
             return FREE
         quoted = self._quotes.get((provider, call))
         if quoted and quoted[0] > self._monotonic():
             return quoted[1]
         try:
-            priced = self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage})
-        except (SQLAlchemyError, LedgerUnavailable) as error:
-            return quoted[1] if quoted else NotRoutable(f"the month's units can't be read: {type(error).__name__}")
+            priced = self._reads.read(lambda: self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage}))
+        except (SQLAlchemyError, LedgerUnavailable, ReadTimedOut) as error:
+            if quoted is None:
+                raise LedgerUnavailable(f"the month's units can't be read: {type(error).__name__}") from error
+            self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, quoted[1])
+            return quoted[1]
         price = priced if isinstance(priced, NotRoutable) else priced.total
         self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
         return price
@@ -133,16 +148,18 @@ class Held:
     _attempt_id: str
     price: Money
 
-    def answered(self, answer: Answer) -> Money:
-        """It was billed. Returns its cost."""
+    def answered(self, answer: Answer) -> None:
+        """It was billed."""
         if self._ledger:
             self._ledger.settle(self._attempt_id, provider_request_id=answer.provider_request_id)
-        return self.price
 
-    def failed(self, error: ProviderError) -> Money:
-        """It was surely not billed, or may have been: then it counts as spent. Returns its cost."""
+    def failed(self, error: ProviderError) -> None:
+        """It was surely not billed, or it may have been: then it counts as spent."""
         if self._ledger and error.maybe_billed:
             self._ledger.unknown(self._attempt_id, outcome=error.code, provider_request_id=error.provider_request_id)
         elif self._ledger:
             self._ledger.release(self._attempt_id, outcome=error.code, provider_request_id=error.provider_request_id)
+
+    def cost_of(self, error: ProviderError) -> Money:
+        """What a try that ended so has cost, as far as anybody knows."""
         return self.price if error.maybe_billed else FREE

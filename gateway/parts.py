@@ -10,6 +10,7 @@ from cost.price_sheets import PriceBook
 from gateway.alerts import AlertSender
 from gateway.dispatch import Dispatcher
 from gateway.keys import Keys
+from gateway.reads import BoundedReads
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Parts:
     dispatcher: Dispatcher
     fetcher: "ImageFetcher | None"
     alerts: AlertSender
+    reads: BoundedReads
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
@@ -36,4 +38,5 @@ class Parts:
         self.alerts.close()
         self.dispatcher.close()
         self.ledger.close()
+        self.reads.close()
         self.database.dispose()

@@ -1,18 +1,18 @@
-"""One request's calls to providers: started one provider after another, sometimes two at a time, collected as they end."""
+"""One request's calls to providers: started one step of the route after another, sometimes two at a time, collected as they end."""
 
 import queue
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cost.ledger import LedgerError
 from cost.money import FREE, Money
-from gateway.line import CallRun, Line
+from gateway.call_run import CallRun
+from gateway.line import Line
 from gateway.metering import Bill
 from gateway.outcome import Attempt
 from gateway.route import Step
 from providers.contract import Detection
-from providers.errors import ProviderError
+from providers.errors import ProviderError, ProviderOverloaded
 from providers.images import Image
 
 
@@ -55,15 +55,6 @@ class Leg:
         """What answered: one name, or one a call."""
         return ", ".join(dict.fromkeys(run.answer.model for run in self.ended if run.answer))
 
-    @property
-    def attempts(self) -> Iterator[Attempt]:
-        """Every try so far; one that still runs is `late`, and its price is spent until it is known better."""
-        for line, run in self.runs:
-            yield from list(run.attempts)
-            if run not in self.ended:
-                waited_ms = (time.monotonic() - run.started) * 1000
-                yield Attempt(line.name, tuple(sorted(run.call.features)), "late", run.held, waited_ms)
-
 
 class Race:
     """The legs of one request and the queue on which their calls report. Used by the request's own thread."""
@@ -77,17 +68,24 @@ class Race:
         self._ends: queue.SimpleQueue[tuple[Leg, CallRun]] = queue.SimpleQueue()
 
     def start(self, step: Step) -> Leg:
-        """Send a step's providers on their way. One without a free thread has failed at once."""
+        """Send a step's providers on their way: all of its calls or none. Without a thread or money for one of them it has failed."""
         leg = Leg(step)
         self.legs.append(leg)
-        calls = [(share.line, call) for share in step for call in share.line.provider.calls(share.features)]
-        for line, call in calls:
+        try:
+            runs = self._prepared(step)
+        except (ProviderError, LedgerError) as error:
+            leg.error = error
+            for share in step:
+                share.line.leave(share.features)
+            return leg
+        for line, run in runs:
             try:
-                run = line.start(self._image, call, self._bill, self.deadline, lambda run: self._ends.put((leg, run)))
+                line.start(self._image, run, self._bill, self.deadline, lambda run: self._ends.put((leg, run)))
             except ProviderError as error:
+                run.held.failed(error)
                 leg.error = error
-                break
-            leg.runs.append((line, run))
+            else:
+                leg.runs.append((line, run))
         return leg
 
     def wait(self, until: float) -> Leg | None:
@@ -103,12 +101,37 @@ class Race:
                 return leg
         return None
 
+    def close(self) -> tuple[Attempt, ...]:
+        """The request is over: no further try begins. Every try of every leg, those that still run with their price."""
+        return tuple(attempt for leg in self.legs for _, run in leg.runs for attempt in run.close())
+
     @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """Every try of every leg."""
-        return tuple(attempt for leg in self.legs for attempt in leg.attempts)
+    def paid_running(self) -> bool:
+        """Whether a paid answer may still come."""
+        return any(leg.paid and leg.running for leg in self.legs)
 
     @property
     def cost(self) -> Money:
-        """What all attempts cost, those that run included."""
-        return sum((attempt.cost for attempt in self.attempts), FREE)
+        """What all attempts cost so far, those that run included."""
+        return sum((run.cost for leg in self.legs for _, run in leg.runs), FREE)
+
+    def _prepared(self, step: Step) -> list[tuple[Line, CallRun]]:
+        """A thread and the money for each call. What was taken is given back if one of them has to be refused."""
+        calls = [(share.line, call) for share in step for call in share.line.provider.calls(share.features)]
+        taken: list[Line] = []
+        runs: list[tuple[Line, CallRun]] = []
+        try:
+            for line, _ in calls:
+                line.threads.take()
+                taken.append(line)
+            for line, call in calls:
+                runs.append((line, CallRun(line.name, call, line.hold(call, self._bill, self.deadline))))
+            if time.monotonic() >= self.deadline:
+                raise ProviderOverloaded("The time was over before the call could be made.")
+        except (ProviderError, LedgerError):
+            for line in taken:
+                line.threads.give_back()
+            for _, run in runs:
+                run.held.failed(ProviderOverloaded("A call beside it could not be made."))
+            raise
+        return runs

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from cost.ledger import LedgerUnavailable
 from cost.money import Money
 from cost.price_sheets import NotRoutable
 from cost.router import Considered, PricedCall, Quote, Snapshot
@@ -106,7 +107,10 @@ def _quote(line: Line | None, name: str, image: Image, features: frozenset[Featu
         return replace(quote, refusal=f"ledger_unavailable: {problem}")
     calls = []
     for call in line.provider.calls(mine):
-        price = line.meter.quote(name, call)
+        try:
+            price = line.meter.quote(name, call)
+        except LedgerUnavailable as error:
+            return replace(quote, refusal=f"ledger_unavailable: {error}")
         if isinstance(price, NotRoutable):
             return replace(quote, refusal=f"unpriced: {price.reason}")
         calls.append(PricedCall(frozenset(call.features), price))

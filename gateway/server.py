@@ -27,7 +27,7 @@ class GatewayServer(BaseApplication):
         """Gunicorn's hook: the whole configuration."""
         settings = self._settings
         options: dict[str, Any] = {
-            "bind": f"{settings.bind}:{settings.port}",
+            "bind": f"[{settings.bind}]:{settings.port}" if ":" in settings.bind else f"{settings.bind}:{settings.port}",
             "workers": settings.workers,
             "threads": settings.threads,
             "worker_class": "gthread",

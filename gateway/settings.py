@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from cost.money import Money
 from providers import registry
 from providers.images import KNOWN_FORMATS, ImageLimits
@@ -63,6 +66,23 @@ def _existing_file(text: str) -> Path:
     return Path(text)
 
 
+def _database_url(text: str) -> str:
+    try:
+        driver = make_url(text).drivername
+    except ArgumentError:
+        driver = ""
+    if driver not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError("write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
+    return text
+
+
+def _dollars(text: str) -> Money:
+    money = Money.usd(text)
+    if money.nanos < 0:
+        raise ValueError("must not be negative")
+    return money
+
+
 def _web_address(text: str) -> str:
     if not text.startswith(("https://", "http://")):
         raise ValueError("begin it with https:// or http://")
@@ -81,13 +101,13 @@ class Settings:
     bind: str = _setting("GATEWAY_BIND", str, "127.0.0.1", "the address `web` listens on")
     providers: tuple[str, ...] = _setting("GATEWAY_PROVIDERS", _providers, ("local",), "enabled providers, a comma list")
     admin_key: str | None = _setting("GATEWAY_ADMIN_KEY", str, None, "the bootstrap admin key", secret=True)
-    database_url: str = _setting("GATEWAY_DATABASE_URL", str, "sqlite:///var/gateway.db", "keys, ledger", secret=True)
+    database_url: str = _setting("GATEWAY_DATABASE_URL", _database_url, "sqlite:///var/gateway.db", "keys, ledger", secret=True)
     redis_url: str | None = _setting("GATEWAY_REDIS_URL", str, None, "cache; unset: an embedded Valkey", secret=True)
     cache_ttl_s: int = _setting("GATEWAY_CACHE_TTL_S", _whole(0, 366 * 86400), 86400, "seconds an answer is kept; 0: no cache")
     prices: Path | None = _setting("GATEWAY_PRICES", _existing_file, None, "a price-sheet file instead of the built-in ones")
     spool: Path = _setting("GATEWAY_SPOOL", Path, Path("var/spool"), "a local folder where settlements wait while the database is away")
     default_deadline_ms: int = _setting("GATEWAY_DEFAULT_DEADLINE_MS", _whole(1, 600_000), 10_000, "where a request names none")
-    default_max_cost_usd: Money | None = _setting("GATEWAY_DEFAULT_MAX_COST_USD", Money.usd, None, "where a request names none")
+    default_max_cost_usd: Money | None = _setting("GATEWAY_DEFAULT_MAX_COST_USD", _dollars, None, "where a request names none")
     image_formats: frozenset[str] = _setting("GATEWAY_IMAGE_FORMATS", _formats, ImageLimits().formats, "of jpeg, png, webp, gif, bmp, tiff")
     image_bytes_max: int = _setting("GATEWAY_IMAGE_BYTES_MAX", _whole(1, 1 << 30), ImageLimits().content_bytes_max, "bytes of one picture")
     image_pixels_max: int = _setting("GATEWAY_IMAGE_PIXELS_MAX", _whole(1, 10**9), ImageLimits().pixels_max, "pixels of one picture")

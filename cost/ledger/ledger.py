@@ -245,7 +245,7 @@ class Ledger:
         """The time the ledger goes by."""
         us = self._clock.estimate_us()
         if us is None:
-            us = self._alone(lambda book: book.now_us)
+            us = self._alone(lambda book: book.now_us, wait_s=WAIT_S)
         return from_us(us)
 
     @property
@@ -299,10 +299,10 @@ class Ledger:
             self._writer.problem = f"no commit within {wait_s} s"
         return LedgerUnavailable(self._writer.problem)
 
-    def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False) -> Any:
-        return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)))
+    def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False, wait_s: float = 10 * WAIT_S) -> Any:
+        return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s)
 
-    def _wait(self, future: "Future[Any]", wait_s: float = 10 * WAIT_S) -> Any:
+    def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S) -> Any:
         try:
             return future.result(timeout=wait_s)
         except TimeoutError as error:

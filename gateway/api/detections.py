@@ -53,7 +53,7 @@ class Detections(GatewayResource):
         asked = read_detection_request(request, limits)
         deadline = time.monotonic() + self.parts.dispatcher.time_limit_s(asked.options)
         image = self._image(asked, limits, deadline)
-        key = read_key(request.headers.get("Idempotency-Key"), g.key.name, image.digest, asked.options)
+        key = read_key(request.headers.get("Idempotency-Key"), g.key.id, image.digest, asked.options)
         bill = self._bill(asked.options, key)
 
         def answer() -> Response:

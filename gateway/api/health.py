@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.resource import OPEN, Description, GatewayResource, describes, json_response
 from gateway.keys import Role
+from gateway.reads import ReadTimedOut
 
 
 class LivenessOut(BaseModel):
@@ -64,8 +65,11 @@ class Readiness(GatewayResource):
 
     def _database(self) -> DependencyOut:
         try:
-            with self.parts.database.connect() as connection:
-                connection.execute(sa.text("SELECT 1"))
-        except sa.exc.SQLAlchemyError as error:
+            self.parts.reads.read(self._select_one)
+        except (sa.exc.SQLAlchemyError, ReadTimedOut) as error:
             return DependencyOut(ready=False, detail=type(error.__cause__ or error).__name__)  # its text may hold an address or a password
         return DependencyOut(ready=True, detail="")
+
+    def _select_one(self) -> None:
+        with self.parts.database.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))

@@ -9,8 +9,10 @@ from flask_restful import Api
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from cost.ledger import LedgerUnavailable
 from gateway import errors
 from gateway.errors import GatewayError
+from gateway.reads import ReadTimedOut
 from gateway.wire.request import image_error
 from providers.images import ImageError
 
@@ -65,7 +67,7 @@ def as_gateway_error(error: Exception) -> GatewayError:
         known = _BY_STATUS.get(error.code or 500)
         if known is not None:
             return known(error.description or known.title)
-    if isinstance(error, SQLAlchemyError):
+    if isinstance(error, SQLAlchemyError | LedgerUnavailable | ReadTimedOut):
         log.error("database.unavailable", extra={"error": str(error.__cause__ or error)})
         return errors.LedgerUnavailable("The database can't be used right now.", retry_after_s=5)
     log.error("request.failed", exc_info=error)

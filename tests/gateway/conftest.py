@@ -1,7 +1,6 @@
 import pytest
 
-from gateway.app import create_app
-from gateway.settings import Settings
+from tests.gateway.apps import app_of
 from tests.gateway.toys import Toybox
 
 ADMIN = "operators-own-key"
@@ -12,7 +11,7 @@ def app(tmp_path_factory):
     """The whole gateway, with the in-house model in this process."""
     database = tmp_path_factory.mktemp("gateway") / "gateway.db"
     environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{database}", "GATEWAY_ADMIN_KEY": ADMIN, "GATEWAY_SPOOL": str(database.parent)}
-    app = create_app(Settings.from_env(environ), environ)
+    app = app_of(environ)
     yield app
     app.extensions["gateway"].close()
 

@@ -1,9 +1,15 @@
 import threading
 import time
+from datetime import date
 
 import pytest
 
+from cost.ledger import Budget
+from cost.money import FREE, Money
 from gateway import errors
+from gateway.ids import new_id
+from gateway.metering import Bill
+from gateway.wire.options import Options
 from providers.contract import Health
 from providers.errors import (
     ImageRefused,
@@ -13,7 +19,7 @@ from providers.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from tests.gateway.toys import Toy, ask, raises, sleeps
+from tests.gateway.toys import Toy, ask, picture, raises, sleeps
 
 
 @pytest.fixture
@@ -272,3 +278,92 @@ def test_a_split_that_half_fails_is_no_answer_and_says_so(toybox):
     with pytest.raises(errors.NoProviderAvailable) as told:
         ask(toybox.dispatcher(objects, faces), features=("objects", "faces"))
     assert told.value.charged, "one half was billed"
+
+
+def test_a_deadline_that_is_over_sends_nothing_and_holds_nothing(toybox):
+    paid = Toy("rekognition")
+    dispatcher = toybox.dispatcher(paid)
+    with pytest.raises(errors.DeadlineExceeded):
+        dispatcher.detect(picture(), Options(), Bill(new_id(), "tester"), time.monotonic() - 0.001)
+    assert paid.asked == 0
+    assert toybox.ledgers[-1].month_to_date_units("rekognition") == {}
+
+
+def test_a_second_paid_provider_waits_for_the_first_to_fail(toybox):
+    first, second = Toy("rekognition", sleeps(0.6)), Toy("google_vision")
+    with pytest.raises(errors.DeadlineExceeded) as told:
+        ask(toybox.dispatcher(first, second), deadline_ms=400)
+    assert second.asked == 0, "both would be billed, and the request does not ask for that"
+    assert told.value.charged
+
+    def fails_late(_nth):
+        time.sleep(0.2)
+        raise ProviderFailed("500")
+
+    outcome = ask(toybox.dispatcher(Toy("rekognition", fails_late), Toy("google_vision")), deadline_ms=1_000)
+    assert outcomes(outcome) == [("rekognition", "failed"), ("google_vision", "answered")]
+
+
+def test_a_late_paid_provider_leaves_its_place_to_the_in_house_model_even_behind_another_paid_one(toybox):
+    first, second, local = Toy("rekognition", sleeps(2)), Toy("google_vision"), Toy("local")
+    outcome = ask(toybox.dispatcher(first, second, local), deadline_ms=700)
+    assert (outcome.provider, second.asked) == ("local", 0)
+
+
+def test_two_calls_are_both_paid_for_or_none_is_made(toybox):
+    both, local = Toy("rekognition", features=("objects", "faces")), Toy("local", features=("objects", "faces"))
+    dispatcher = toybox.dispatcher(both, local)
+    toybox.ledgers[-1].put_budget(Budget("one", "global", "", "day", "UTC", Money.usd("0.0015")))
+    outcome = ask(dispatcher, features=("objects", "faces"))
+    assert (outcome.provider, str(outcome.cost), both.asked) == ("local", "0", 0)
+    assert outcome.degraded
+    (status,) = toybox.ledgers[-1].budgets()
+    assert status.committed == FREE, "what was held for the first call was given back"
+
+
+def test_a_throttled_try_is_not_repeated_once_somebody_else_has_answered(toybox):
+    def throttled(_nth):
+        time.sleep(0.4)
+        raise ProviderThrottled("slow down", retry_after_s=0.2)
+
+    paid, local = Toy("rekognition", throttled), Toy("local")
+    assert ask(toybox.dispatcher(paid, local), deadline_ms=900).provider == "local"
+    time.sleep(1.0)
+    assert paid.asked == 1
+
+
+def test_what_hedged_requests_were_told_they_cost_is_what_the_ledger_says(toybox):
+    dispatcher = toybox.dispatcher(Toy("rekognition", lambda nth: time.sleep(0.05 * (nth % 3))), Toy("google_vision"), Toy("local"))
+    seen_ms(dispatcher.lines["rekognition"], "objects", 20)
+    told = [ask(dispatcher, hedge=True).cost for _ in range(40)]
+    for _ in range(50):
+        rows = toybox.ledgers[-1].costs(date.min, date.max, [])
+        if sum((row.reserved for row in rows), FREE) == FREE:
+            break
+        time.sleep(0.1)
+    assert sum(told, FREE) == sum((row.cost + row.unknown for row in rows), FREE)
+
+
+def test_a_refusal_after_money_was_spent_says_that_it_was(toybox):
+    dispatcher = toybox.dispatcher(Toy("rekognition", raises(ProviderFailed("500"))), Toy("google_vision"))
+    toybox.ledgers[-1].put_budget(Budget("one", "global", "", "day", "UTC", Money.usd("0.001"), when_exhausted="reject"))
+    with pytest.raises(errors.BudgetExhausted) as told:
+        ask(dispatcher)
+    assert told.value.charged
+
+
+@pytest.mark.parametrize("error", [ProviderThrottled("slow down", retry_after_s=60), ImageRefused("no")], ids=lambda e: type(e).__name__)
+def test_a_probe_that_says_nothing_about_health_leaves_its_place_to_the_next(toybox, error):
+    def fails_then(nth):
+        raise ProviderFailed("500") if nth <= 5 else error
+
+    paid, local = Toy("rekognition", fails_then), Toy("local")
+    dispatcher = toybox.dispatcher(paid, local)
+    for _ in range(6):
+        ask(dispatcher)
+    assert paid.asked == 5
+    for circuit in dispatcher.lines["rekognition"].breaker._circuits.values():
+        circuit.open_until = time.monotonic()
+    ask(dispatcher, deadline_ms=60_000)
+    ask(dispatcher, deadline_ms=60_000)
+    assert paid.asked == 7, "the first probe did not keep its place for a minute"

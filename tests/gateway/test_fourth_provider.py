@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import providers
-from gateway.app import create_app
-from gateway.settings import BadSettings, Settings
+from gateway.settings import BadSettings
 from providers import registry
+from tests.gateway.apps import app_of
 from tests.gateway.toys import jpeg
 
 FOURTH = Path(__file__).parent.parent / "providers" / "fourth"
@@ -31,7 +31,7 @@ def environ(monkeypatch, tmp_path):
 
 
 def test_it_answers_is_priced_budgeted_and_reported(environ):
-    app = create_app(Settings.from_env(environ), environ)
+    app = app_of(environ)
     client = app.test_client()
     client.put("/v1/budgets/toy", headers=ADMIN, json={"scope": {"provider": "toy"}, "period": "day", "limit_usd": "0.001"})
     answers = [client.post("/v1/detections", data=jpeg(), content_type="image/jpeg", headers=ADMIN).json for _ in range(2)]
@@ -46,7 +46,7 @@ def test_it_answers_is_priced_budgeted_and_reported(environ):
 
 def test_without_its_data_file_it_is_not_asked_and_says_why(environ):
     del environ["GATEWAY_PRICES"]
-    app = create_app(Settings.from_env(environ), environ)
+    app = app_of(environ)
     answer = app.test_client().post("/v1/detections?providers=toy", data=jpeg(), content_type="image/jpeg", headers=ADMIN)
     assert (answer.status_code, answer.json["code"]) == (503, "no_provider_available")
     assert answer.json["providers"] == {"toy": "unpriced: no price sheet"}
@@ -58,4 +58,4 @@ def test_a_data_file_that_is_wrong_stops_the_start_and_says_where(environ, tmp_p
     sheet.write_text((FOURTH / "toy.toml").read_text().replace('"0.70"', '"0.7000000001"'))
     environ["GATEWAY_PRICES"] = str(sheet)
     with pytest.raises(BadSettings, match=r"toy\.toml: toy\.price\[0\]\.tiers\[0\]\.usd_per_1000"):
-        create_app(Settings.from_env(environ), environ)
+        app_of(environ)

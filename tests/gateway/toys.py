@@ -21,6 +21,7 @@ from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Bill, Meter
 from gateway.outcome import Outcome
+from gateway.reads import BoundedReads
 from gateway.wire.options import Options
 from providers.contract import FEATURES, Answer, BoundingBox, Call, Detection, Feature, Health, Usage
 from providers.images import Image, ImageLimits, read_image
@@ -89,7 +90,7 @@ class Toybox:
     def dispatcher(self, *toys: Toy, threads: int = 8, deadline_ms: int = 2_000, prices: PriceBook | None = None) -> Dispatcher:
         prices = prices_of(*toys) if prices is None else prices
         ledger = Ledger(self.database, prices, spool=self._folder / "spool")
-        meter = Meter(ledger, prices, Decimal("0.36"))
+        meter = Meter(ledger, prices, BoundedReads(), Decimal("0.36"))
         latency, breaker = LatencyTracker(), Breaker()
         lines = [Line(toy, 64 if toy.name == "local" else threads, latency, breaker, meter) for toy in toys]
         dispatcher = Dispatcher(lines, default_deadline_ms=deadline_ms)

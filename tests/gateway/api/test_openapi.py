@@ -5,8 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from gateway.app import create_app
-from gateway.settings import Settings
+from tests.gateway.apps import app_of
 from tests.gateway.conftest import ADMIN
 
 
@@ -33,7 +32,7 @@ def test_the_documentation_needs_no_network(stranger):
 
 def test_whatever_is_sent_gets_an_answer_that_the_document_describes(tmp_path_factory):
     environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/gateway.db", "GATEWAY_ADMIN_KEY": ADMIN}
-    app = create_app(Settings.from_env(environ), environ)
+    app = app_of(environ)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     for operation in schema.get_all_operations():
         fuzz = operation.ok().as_strategy()
