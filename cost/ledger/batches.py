@@ -94,9 +94,11 @@ class BatchRunner:
         reserves = [operation for operation in operations if isinstance(operation, Reserve)]
         claims = [operation.claim for operation in operations if isinstance(operation, ClaimKey)]
         claims += [operation.claim for operation in reserves if operation.claim is not None]
+        resolves = [operation for operation in operations if isinstance(operation, Resolve)]
         book.read(
             holds=[operation.hold for operation in reserves],
-            attempt_ids=[operation.attempt_id for operation in operations if isinstance(operation, Resolve)],
+            attempt_ids=[resolve.attempt_id for resolve in resolves],
+            released_ids=[resolve.attempt_id for resolve in resolves if resolve.to == "released"],
             claims=claims,
             keys=[operation.key for operation in operations if isinstance(operation, (SaveAnswer, FreeKey))],
         )

@@ -5,8 +5,7 @@ savepoint, and both databases run the same code. Locks are taken in one order ev
 counters, windows, rollups; by key within each - so that no two batches of different processes wait for each other in a circle.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +15,7 @@ from cost.ledger.catalog import BudgetCatalog
 from cost.ledger.idempotency import Claim, KeyRows, KeyStatements
 from cost.ledger.journal import Chain
 from cost.ledger.rollups import RollupChanges, RollupWriter
+from cost.ledger.rows import AttemptRow, CounterRow, WindowRow
 from cost.ledger.schema import (
     attempt_lines,
     attempt_windows,
@@ -25,10 +25,9 @@ from cost.ledger.schema import (
     corrections,
     entries,
     unit_counters,
-    writers,
 )
 from cost.ledger.stores import Store
-from cost.ledger.terms import Budget, Hold, IdempotencyKey, State
+from cost.ledger.terms import Budget, Hold, IdempotencyKey
 from cost.ledger.times import from_us
 from cost.price_sheets import PriceBook, PriceSheet
 
@@ -36,67 +35,7 @@ CounterKey = tuple[str, str, str, str, str]
 """Provider, account, region, tier group, month."""
 
 
-@dataclass(slots=True)
-class WindowRow:
-    """A budget's window. `excess` is what a lowered limit or a correction has put above the limit."""
-
-    id: int
-    starts_at_us: int
-    ends_at_us: int
-    limit_nanos: int
-    settled_nanos: int
-    reserved_nanos: int
-    unknown_nanos: int
-    excess_nanos: int
-    changed: bool = False
-
-    @property
-    def committed_nanos(self) -> int:
-        """What the limit is checked against."""
-        return self.settled_nanos + self.reserved_nanos + self.unknown_nanos
-
-    def move(self, *, settled: int = 0, reserved: int = 0, unknown: int = 0) -> None:
-        """Add to the sums. Only an admission checks the limit; what goes past it otherwise is written down as excess."""
-        self.settled_nanos += settled
-        self.reserved_nanos += reserved
-        self.unknown_nanos += unknown
-        assert self.reserved_nanos >= 0, f"window {self.id}: less reserved than nothing"
-        assert self.unknown_nanos >= 0, f"window {self.id}: less unknown than nothing"
-        self.excess_nanos = max(self.excess_nanos, self.committed_nanos - self.limit_nanos)
-        self.changed = True
-
-
-@dataclass(slots=True)
-class CounterRow:
-    """How many units of a tier group a provider's month has seen."""
-
-    id: int
-    units: int
-    changed: bool = False
-
-    def move(self, units: int) -> None:
-        """Add to the units."""
-        self.units += units
-        assert self.units >= 0, f"counter {self.id}: fewer units than none"
-        self.changed = True
-
-
-@dataclass(slots=True)
-class AttemptRow:
-    """An attempt with its lines and the windows it counts in."""
-
-    row: dict[str, Any]
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    window_ids: list[int] = field(default_factory=list)
-    new: bool = False
-    changed: bool = False
-
-    @property
-    def state(self) -> State:
-        """Where it stands."""
-        state: State = self.row["state"]
-        return state
-
+_REMEMBERED_MAX = 10_000
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _ATTEMPTS = select(attempts).where(attempts.c.id.in_(_IDS)).order_by(attempts.c.id).with_for_update(key_share=True)
@@ -159,13 +98,20 @@ class BookKeeper:
         self.rollup_writer = RollupWriter(store)
         self.key_statements = KeyStatements(store)
         self.insert_counter = store.insert_new(unit_counters)
-        self.replace_writer = store.replace(writers)
         self.counter_ids: dict[CounterKey, int] = {}
+        self.open_attempts: dict[str, AttemptRow] = {}
+
+    def remember(self, attempt: AttemptRow) -> None:
+        """Its lines and windows never change (but by a new budget), so its end need not read them again."""
+        if len(self.open_attempts) >= _REMEMBERED_MAX:
+            self.open_attempts.clear()
+        self.open_attempts[attempt.row["id"]] = attempt
 
     def forget(self) -> None:
         """A batch was rolled back: ids of rows that it made are not ids any more."""
         self.catalog.forget()
         self.counter_ids.clear()
+        self.open_attempts.clear()
 
 
 class Book:
@@ -190,16 +136,25 @@ class Book:
         """The deployment's price sheets."""
         return self._keeper.prices
 
-    def read(self, holds: list[Hold], attempt_ids: Iterable[str], claims: list[Claim], keys: list[IdempotencyKey]) -> None:
-        """Lock and read what these holds, attempts and idempotency keys touch."""
+    def read(
+        self,
+        holds: Sequence[Hold] = (),
+        attempt_ids: Iterable[str] = (),
+        released_ids: Iterable[str] = (),
+        claims: Sequence[Claim] = (),
+        keys: Sequence[IdempotencyKey] = (),
+    ) -> None:
+        """Lock and read what these holds, attempts and idempotency keys touch; counters of an attempt only where it is released."""
         keeper, connection = self._keeper, self.connection
         self.keys.read(connection, claims, keys)
-        keeper.catalog.refresh(connection)
+        if keeper.catalog.refresh(connection):
+            keeper.open_attempts.clear()
         self._read_attempts(sorted({*attempt_ids, *(hold.attempt_id for hold in holds)}))
+        released = [self.attempts[id_] for id_ in released_ids if id_ in self.attempts]
         self.budgets_by_attempt = keeper.catalog.windows_of(connection, holds, self.now_us)
         self._find_counters(holds)
         counter_ids = {keeper.counter_ids[key] for hold in holds for key in self._counter_keys(hold)}
-        counter_ids |= {line["counter_id"] for attempt in self.attempts.values() for line in attempt.lines}
+        counter_ids |= {line["counter_id"] for attempt in released for line in attempt.lines}
         if counter_ids:
             self.counters = {row.id: CounterRow(row.id, row.units) for row in connection.execute(_COUNTERS, {"ids": sorted(counter_ids)})}
         window_ids = {window_id for found in self.budgets_by_attempt.values() for window_id in found}
@@ -227,15 +182,20 @@ class Book:
         if not ids:
             return
         self.attempts = {row["id"]: AttemptRow(dict(row)) for row in self.connection.execute(_ATTEMPTS, {"ids": ids}).mappings()}
-        if not self.attempts:
-            return
-        found = {"ids": sorted(self.attempts)}
-        for line in self.connection.execute(_LINES, found).mappings():
-            self.attempts[line["attempt_id"]].lines.append(dict(line))
-        for link in self.connection.execute(_LINKS, found):
-            self.attempts[link.attempt_id].window_ids.append(link.window_id)
+        unknown_here = []
+        for id_, attempt in self.attempts.items():
+            remembered = self._keeper.open_attempts.pop(id_, None)
+            if remembered is None:
+                unknown_here.append(id_)
+            else:
+                attempt.lines, attempt.window_ids = remembered.lines, remembered.window_ids
+        if unknown_here:
+            for line in self.connection.execute(_LINES, {"ids": unknown_here}).mappings():
+                self.attempts[line["attempt_id"]].lines.append(dict(line))
+            for link in self.connection.execute(_LINKS, {"ids": unknown_here}):
+                self.attempts[link.attempt_id].window_ids.append(link.window_id)
 
-    def _find_counters(self, holds: list[Hold]) -> None:
+    def _find_counters(self, holds: Sequence[Hold]) -> None:
         keeper = self._keeper
         missing = sorted({key for hold in holds for key in self._counter_keys(hold)} - keeper.counter_ids.keys())
         if missing:
@@ -268,6 +228,7 @@ class Book:
         """A new one, to be written with its lines and links."""
         attempt.new = True
         self.attempts[attempt.row["id"]] = attempt
+        self._keeper.remember(attempt)
 
     def add_correction(self, correction: Mapping[str, Any], window_ids: list[int]) -> None:
         """A new one, to be written with its links."""
@@ -301,4 +262,3 @@ class Book:
         self._keeper.rollup_writer.write(self.connection, self.rollups)
         if self.chain.added:
             run(_INSERT_ENTRY, self.chain.added)
-            run(self._keeper.replace_writer, {"writer": self.chain.writer, "last_seq": self.chain.seq, "last_hash": self.chain.last_hash})

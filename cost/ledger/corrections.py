@@ -61,6 +61,6 @@ def correct(book: Book, correction: Correction) -> str:
     if correction.attempt_id is None:
         found = book.windows_now(correction.provider)
     else:
-        book.read(holds=[], attempt_ids=[correction.attempt_id], claims=[], keys=[])
+        book.read(attempt_ids=[correction.attempt_id])
         found = book.attempts[correction.attempt_id].window_ids
     return write_correction(book, correction, found)
