@@ -3,10 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from cost.ledger.admission import Reserve
 from cost.ledger.book import Book, BookKeeper
@@ -37,11 +35,19 @@ class Refused:
 
 
 class BatchFailed(Exception):
-    """The batch changed nothing; or, when `in_doubt`, the database went away during the commit and it may have."""
+    """A batch that was not committed. Raised from the reason.
 
-    def __init__(self, in_doubt: bool) -> None:
+    Attributes:
+        in_doubt: the database went away during the commit, so it may have been. Otherwise nothing has changed.
+        connection_lost: another connection may do.
+        database_away: the database is to blame, not one of the operations.
+    """
+
+    def __init__(self, *, in_doubt: bool, connection_lost: bool, database_away: bool) -> None:
         super().__init__("in doubt" if in_doubt else "rolled back")
-        self.in_doubt: Final = in_doubt
+        self.in_doubt = in_doubt
+        self.connection_lost = connection_lost
+        self.database_away = database_away
 
 
 class BatchRunner:
@@ -66,8 +72,7 @@ class BatchRunner:
         try:
             return self._run(operations)
         except BatchFailed as failure:
-            cause = failure.__cause__
-            if failure.in_doubt or not (isinstance(cause, DBAPIError) and cause.connection_invalidated):
+            if failure.in_doubt or not failure.connection_lost:
                 raise
         return self._run(operations)
 
@@ -83,8 +88,9 @@ class BatchRunner:
                 self._crashpoint("before_commit")
                 committing = True
         except BaseException as error:
+            lost, away = self._store.connection_lost(error, self._connection), self._store.is_away(error)
             self._start_over()
-            raise BatchFailed(in_doubt=committing) from error
+            raise BatchFailed(in_doubt=committing, connection_lost=lost, database_away=away) from error
         self._crashpoint("after_commit")
         self._chain = Chain(chain.writer, chain.seq, chain.last_hash)
         return outcomes

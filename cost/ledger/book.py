@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal_column, select, tuple_, update
 
 from cost.ledger.catalog import BudgetCatalog
 from cost.ledger.idempotency import Claim, KeyRows, KeyStatements
@@ -39,6 +39,8 @@ _REMEMBERED_MAX = 10_000
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _ATTEMPTS = select(attempts).where(attempts.c.id.in_(_IDS)).order_by(attempts.c.id).with_for_update(key_share=True)
+_ATTEMPT_COLUMNS = [column.name for column in attempts.c]
+_LINE_COLUMNS = [column.name for column in attempt_lines.c]
 _LINES = select(attempt_lines).where(attempt_lines.c.attempt_id.in_(_IDS)).order_by(attempt_lines.c.attempt_id, attempt_lines.c.line)
 _LINKS = select(attempt_windows.c.attempt_id, attempt_windows.c.window_id).where(attempt_windows.c.attempt_id.in_(_IDS))
 _COUNTER_KEY = (
@@ -72,14 +74,11 @@ _WINDOWS = (
 )
 _COMMITTED_BY_REQUEST = (
     select(attempts.c.request_id, func.sum(func.coalesce(attempts.c.cost_nanos, attempts.c.price_nanos)).label("nanos"))
-    .where(attempts.c.request_id.in_(_IDS), attempts.c.state != "released")
+    .where(attempts.c.request_id.in_(_IDS), attempts.c.state != literal_column("'released'"))
     .group_by(attempts.c.request_id)
 )
-_UPDATE_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("state", "cost_nanos", "outcome", "provider_request_id", "ended_at_us")})
-)
+_ATTEMPT_END = ("state", "cost_nanos", "outcome", "provider_request_id", "ended_at_us")
+_UPDATE_ATTEMPT = update(attempts).where(attempts.c.id == bindparam("key")).values({name: bindparam(name) for name in _ATTEMPT_END})
 _UPDATE_COUNTER = update(unit_counters).where(unit_counters.c.id == bindparam("key")).values(units=bindparam("units"))
 _WINDOW_SUMS = ("settled_nanos", "reserved_nanos", "unknown_nanos", "excess_nanos")
 _UPDATE_WINDOW = (
@@ -94,6 +93,7 @@ class BookKeeper:
 
     def __init__(self, store: Store, prices: PriceBook) -> None:
         self.prices = prices
+        self.prepared = store.prepared
         self.catalog = BudgetCatalog(store)
         self.rollup_writer = RollupWriter(store)
         self.key_statements = KeyStatements(store)
@@ -156,13 +156,12 @@ class Book:
         counter_ids = {keeper.counter_ids[key] for hold in holds for key in self._counter_keys(hold)}
         counter_ids |= {line["counter_id"] for attempt in released for line in attempt.lines}
         if counter_ids:
-            self.counters = {row.id: CounterRow(row.id, row.units) for row in connection.execute(_COUNTERS, {"ids": sorted(counter_ids)})}
+            self.counters = {row[0]: CounterRow(*row) for row in self._rows_in(_COUNTERS, sorted(counter_ids))}
         window_ids = {window_id for found in self.budgets_by_attempt.values() for window_id in found}
         self.read_windows(window_ids.union(*(attempt.window_ids for attempt in self.attempts.values())))
         requests = {hold.request_id for hold in holds if hold.max_cost is not None}
         if requests:
-            sums = connection.execute(_COMMITTED_BY_REQUEST, {"ids": sorted(requests)})
-            self.committed_by_request = {row.request_id: int(row.nanos) for row in sums}
+            self.committed_by_request = {request: int(nanos) for request, nanos in self._rows_in(_COMMITTED_BY_REQUEST, sorted(requests))}
 
     def windows_now(self, provider: str) -> list[int]:
         """The ids of the open windows of budgets for everyone and for a provider; read and locked."""
@@ -176,12 +175,13 @@ class Book:
         """Lock and read windows by their ids."""
         ids = sorted(set(window_ids) - self.windows.keys())
         if ids:
-            self.windows |= {row.id: WindowRow(*row) for row in self.connection.execute(_WINDOWS, {"ids": ids})}
+            self.windows |= {row[0]: WindowRow(*row) for row in self._rows_in(_WINDOWS, ids)}
 
     def _read_attempts(self, ids: list[str]) -> None:
         if not ids:
             return
-        self.attempts = {row["id"]: AttemptRow(dict(row)) for row in self.connection.execute(_ATTEMPTS, {"ids": ids}).mappings()}
+        rows = [dict(zip(_ATTEMPT_COLUMNS, row, strict=True)) for row in self._rows_in(_ATTEMPTS, ids)]
+        self.attempts = {row["id"]: AttemptRow(row) for row in rows}
         unknown_here = []
         for id_, attempt in self.attempts.items():
             remembered = self._keeper.open_attempts.pop(id_, None)
@@ -190,10 +190,18 @@ class Book:
             else:
                 attempt.lines, attempt.window_ids = remembered.lines, remembered.window_ids
         if unknown_here:
-            for line in self.connection.execute(_LINES, {"ids": unknown_here}).mappings():
-                self.attempts[line["attempt_id"]].lines.append(dict(line))
-            for link in self.connection.execute(_LINKS, {"ids": unknown_here}):
-                self.attempts[link.attempt_id].window_ids.append(link.window_id)
+            for row in self._rows_in(_LINES, unknown_here):
+                line = dict(zip(_LINE_COLUMNS, row, strict=True))
+                self.attempts[line["attempt_id"]].lines.append(line)
+            for attempt_id, window_id in self._rows_in(_LINKS, unknown_here):
+                self.attempts[attempt_id].window_ids.append(window_id)
+
+    def _rows_in(self, statement: Any, ids: Sequence[Any]) -> list[Any]:
+        return self._keeper.prepared.rows_in(self.connection, statement, ids)
+
+    def _write(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self._keeper.prepared.write(self.connection, statement, rows)
 
     def _find_counters(self, holds: Sequence[Hold]) -> None:
         keeper = self._keeper
@@ -236,29 +244,21 @@ class Book:
 
     def write(self) -> None:
         """Everything that changed, in the order of the locks."""
-        run = self.connection.execute
         self.keys.write(self.connection)
         new = [attempt for attempt in self.attempts.values() if attempt.new]
-        if new:
-            run(_INSERT_ATTEMPT, [attempt.row for attempt in new])
-            run(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
-            links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in sorted(attempt.window_ids)]
-            if links:
-                run(_INSERT_LINK, links)
-        changed = [{"key": id_, **attempt.row} for id_, attempt in self.attempts.items() if attempt.changed and not attempt.new]
-        if changed:
-            run(_UPDATE_ATTEMPT, changed)
-        if self._corrections:
-            run(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
-            links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in sorted(ids)]
-            if links:
-                run(_INSERT_CORRECTION_LINK, links)
-        counters = [{"key": counter.id, "units": counter.units} for counter in self.counters.values() if counter.changed]
-        if counters:
-            run(_UPDATE_COUNTER, counters)
+        self._write(_INSERT_ATTEMPT, [attempt.row for attempt in new])
+        self._write(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
+        links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in attempt.window_ids]
+        self._write(_INSERT_LINK, links)
+        changed = [attempt.row for attempt in self.attempts.values() if attempt.changed and not attempt.new]
+        self._write(_UPDATE_ATTEMPT, [{"key": row["id"], **{name: row[name] for name in _ATTEMPT_END}} for row in changed])
+        self._write(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
+        links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in ids]
+        self._write(_INSERT_CORRECTION_LINK, links)
+        counters = [counter for counter in self.counters.values() if counter.changed]
+        self._write(_UPDATE_COUNTER, [{"key": counter.id, "units": counter.units} for counter in counters])
         windows = [window for window in self.windows.values() if window.changed]
-        if windows:
-            run(_UPDATE_WINDOW, [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows])
+        sums = [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows]
+        self._write(_UPDATE_WINDOW, sums)
         self._keeper.rollup_writer.write(self.connection, self.rollups)
-        if self.chain.added:
-            run(_INSERT_ENTRY, self.chain.added)
+        self._write(_INSERT_ENTRY, self.chain.added)

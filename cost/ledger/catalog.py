@@ -40,6 +40,7 @@ class BudgetCatalog:
     """Which windows a hold counts in. Not thread-safe: the writer thread's."""
 
     def __init__(self, store: Store) -> None:
+        self._prepared = store.prepared
         self._insert_window = store.insert_new(budget_windows)
         self._version: int | None = None
         self._by_scope: dict[tuple[str, str], list[KnownBudget]] = {}
@@ -52,7 +53,7 @@ class BudgetCatalog:
 
     def refresh(self, connection: Connection) -> bool:
         """Notice changes that any process made; whether there were any."""
-        version = connection.execute(_VERSION).scalar_one()
+        version = self._prepared.rows(connection, _VERSION)[0][0]
         if version == self._version:
             return False
         by_scope = defaultdict(list)

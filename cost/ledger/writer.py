@@ -13,8 +13,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from cost.ledger.batches import BatchFailed, BatchRunner, Done
 from cost.ledger.errors import LedgerUnavailable
 from cost.ledger.operations import Alone, Operation
@@ -123,7 +121,7 @@ class Writer:
 
     def _fail(self, jobs: list[_Job], failure: BatchFailed) -> None:
         cause = failure.__cause__
-        if len(jobs) > 1 and not failure.in_doubt and not isinstance(cause, OperationalError):
+        if len(jobs) > 1 and not failure.in_doubt and not failure.database_away:
             # One of them is to blame, not the database: the others must not fail with it.
             for job in jobs:
                 self._commit([job])
