@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cost.ledger.book import Book
+from cost.ledger.errors import UnknownAttempt
 from cost.ledger.journal import correction_facts
 from cost.ledger.times import new_id
 from cost.money import Money
@@ -62,5 +63,8 @@ def correct(book: Book, correction: Correction) -> str:
         found = book.windows_now(correction.provider)
     else:
         book.read(attempt_ids=[correction.attempt_id])
-        found = book.attempts[correction.attempt_id].window_ids
+        attempt = book.attempts.get(correction.attempt_id)
+        if attempt is None:
+            raise UnknownAttempt(f"{correction.attempt_id} is no attempt of this ledger")
+        found = attempt.window_ids
     return write_correction(book, correction, found)
