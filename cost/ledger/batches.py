@@ -16,6 +16,8 @@ from cost.ledger.settlement import Resolve
 from cost.ledger.stores import Store
 from cost.ledger.times import new_id
 
+log = logging.getLogger(__name__)
+
 Crashpoint = Callable[[str], None]
 """Called with the name of a moment at which a process may die: `before_commit`, `after_commit`. Tests die there."""
 
@@ -39,14 +41,14 @@ class BatchFailed(Exception):
 
     Attributes:
         in_doubt: the database went away during the commit, so it may have been. Otherwise nothing has changed.
-        connection_lost: another connection may do.
+        may_be_repeated: the same batch may do better at once.
         database_away: the database is to blame, not one of the operations.
     """
 
-    def __init__(self, *, in_doubt: bool, connection_lost: bool, database_away: bool) -> None:
+    def __init__(self, *, in_doubt: bool, may_be_repeated: bool, database_away: bool) -> None:
         super().__init__("in doubt" if in_doubt else "rolled back")
         self.in_doubt = in_doubt
-        self.connection_lost = connection_lost
+        self.may_be_repeated = may_be_repeated
         self.database_away = database_away
 
 
@@ -62,9 +64,7 @@ class BatchRunner:
         self._connection: Connection | None = None
 
     def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
-        """Commit a batch.
-
-        A connection that was lost since the last batch (the server was started again) is made anew, once.
+        """Commit a batch; once more where its connection was lost before the commit (the server was started again).
 
         Raises:
             BatchFailed: from the database's error, or from a mistake of ours.
@@ -72,7 +72,7 @@ class BatchRunner:
         try:
             return self._run(operations)
         except BatchFailed as failure:
-            if failure.in_doubt or not failure.connection_lost:
+            if failure.in_doubt or not failure.may_be_repeated:
                 raise
         return self._run(operations)
 
@@ -88,9 +88,9 @@ class BatchRunner:
                 self._crashpoint("before_commit")
                 committing = True
         except BaseException as error:
-            lost, away = self._store.connection_lost(error, self._connection), self._store.is_away(error)
+            repeat, away = self._store.may_be_repeated(error, self._connection), self._store.is_away(error)
             self._start_over()
-            raise BatchFailed(in_doubt=committing, connection_lost=lost, database_away=away) from error
+            raise BatchFailed(in_doubt=committing, may_be_repeated=repeat, database_away=away) from error
         self._crashpoint("after_commit")
         self._chain = Chain(chain.writer, chain.seq, chain.last_hash)
         return outcomes
@@ -138,6 +138,3 @@ class BatchRunner:
                 connection.close()
             except Exception:  # it is being thrown away
                 log.debug("ledger.connection_dropped", exc_info=True)
-
-
-log = logging.getLogger(__name__)

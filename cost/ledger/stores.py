@@ -18,6 +18,9 @@ from cost.ledger.prepared import Prepared
 _BUDGETS_LOCK = 7_346_551_902_117_443
 """An advisory lock: batches share it, a change of budgets has it alone, so that no attempt is missed by a budget made meanwhile."""
 
+_LOST_A_RACE = ("40001", "40P01")
+"""Serialization failure and deadlock. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
 
 class Store(Protocol):
     """A database, as one writer thread sees it."""
@@ -39,10 +42,10 @@ class Store(Protocol):
     def wall_us(self, connection: Connection) -> int:
         """The time that all writers of this database go by."""
 
-    def connection_lost(self, error: BaseException | None, connection: Connection | None) -> bool:
-        """Whether the connection is gone, so that another may do."""
+    def may_be_repeated(self, error: BaseException, connection: Connection | None) -> bool:
+        """Whether the same transaction may do better at once: the connection is gone, or the database chose it to lose a deadlock."""
 
-    def is_away(self, error: BaseException | None) -> bool:
+    def is_away(self, error: BaseException) -> bool:
         """Whether the database is to blame (away, locked, full), not what it was asked."""
 
     def insert_new(self, table: Table) -> Executable:
@@ -70,13 +73,14 @@ class _Common:
         self._driver = engine.dialect.loaded_dbapi
         self.prepared = Prepared(engine.dialect)
 
-    def connection_lost(self, error: BaseException | None, connection: Connection | None) -> bool:
+    def may_be_repeated(self, error: BaseException, connection: Connection | None) -> bool:
         if isinstance(error, DBAPIError):
-            return error.connection_invalidated
+            return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _LOST_A_RACE
         raw = None if connection is None or connection.closed else connection.connection.dbapi_connection
-        return isinstance(error, self._driver.Error) and self._engine.dialect.is_disconnect(error, raw, None)
+        lost = isinstance(error, self._driver.Error) and self._engine.dialect.is_disconnect(error, raw, None)
+        return lost or getattr(error, "sqlstate", None) in _LOST_A_RACE
 
-    def is_away(self, error: BaseException | None) -> bool:
+    def is_away(self, error: BaseException) -> bool:
         return isinstance(error, (OperationalError, self._driver.OperationalError))
 
     def insert_new(self, table: Table) -> Executable:
