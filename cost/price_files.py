@@ -124,6 +124,7 @@ class _Sheet(_Form):
             for row in self.price
             for sku in row.skus
             for row_region in row.regions
+            if row_region in (region, ANY_REGION)
         )
         return PriceSheet(provider, prices, region, self.timezone, self.imputed, self.account, self.account_opened_on, self.counted)
 

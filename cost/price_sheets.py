@@ -5,7 +5,7 @@ Everything here is pure. `price_files` reads the sheets, which are data.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -41,6 +41,7 @@ class Price:
         free_with: units of this SKU are free (and not counted) as far as the same call has units of that one.
         source, read_on: where and when the figures were read.
         confirmed: whether the source states this row; False is shown to operators. A tier may be unconfirmed alone.
+        digest: changes when anything that decides a charge does.
     """
 
     sku: str
@@ -54,11 +55,15 @@ class Price:
     source: str = ""
     read_on: date = date.min
     confirmed: bool = True
+    digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         assert self.tiers, "a price has a tier"
         assert self.tiers[0].above == 0, "the first tier is above 0"
         assert all(a.above < b.above for a, b in zip(self.tiers, self.tiers[1:], strict=False)), "tiers ascend"
+        charged = [(tier.above, tier.unit_price.nanos) for tier in self.tiers]
+        deciding = (self.sku, charged, self.tier_group, self.region, self.free_units, self.free_for_first_months, self.free_with)
+        object.__setattr__(self, "digest", hashlib.sha256(repr((deciding, self.effective_from)).encode()).hexdigest()[:12])
 
     @property
     def list_unit_price(self) -> Money:
@@ -95,6 +100,11 @@ class PriceSheet:
     account: str = "default"
     account_opened_on: date | None = None
     counted: Counted = "own_account"
+    _terms_digest: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        terms = repr((self.counted, self.account_opened_on))
+        object.__setattr__(self, "_terms_digest", hashlib.sha256(terms.encode()).hexdigest()[:4])
 
     def price_of(self, sku: str, on: date) -> Price | None:
         """The row valid on a day of the provider's calendar: the region's own before the general one, the latest before older ones."""
@@ -119,8 +129,7 @@ class PriceSheet:
 
     def version_of(self, price: Price) -> str:
         """Changes when anything that decides a charge does; kept with each attempt."""
-        row = replace(price, source="", read_on=date.min, confirmed=True)
-        return hashlib.sha256(repr((row, self.counted, self.account_opened_on)).encode()).hexdigest()[:16]
+        return price.digest + self._terms_digest
 
     def charge(self, price: Price, taken: int, units: int, on: date) -> Money:
         """What `units` more cost once the month has seen `taken`: the units on each side of a tier's edge by their own price."""

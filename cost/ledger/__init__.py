@@ -27,6 +27,7 @@ from cost.ledger.errors import (
     RequestMismatch,
     RequestRunning,
     Shortfall,
+    UnknownAttempt,
 )
 from cost.ledger.ledger import Ledger
 from cost.ledger.reports import BadReport, CostRow
@@ -54,5 +55,6 @@ __all__ = [
     "Reservation",
     "SavedAnswer",
     "Shortfall",
+    "UnknownAttempt",
     "UsageRow",
 ]

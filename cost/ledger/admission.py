@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from cost.ledger.book import AttemptRow, Book, WindowRow
+from cost.ledger.book import Book
 from cost.ledger.errors import BudgetExhausted, NotPriced, OverMaxCost, Shortfall
 from cost.ledger.idempotency import Claim
 from cost.ledger.journal import attempt_facts
+from cost.ledger.rows import AttemptRow, WindowRow
 from cost.ledger.terms import Budget, Hold, Line, Reservation, features_text, tags_text
 from cost.ledger.times import SECOND_US, day_of, duration_us, from_us
 from cost.money import Money

@@ -12,7 +12,7 @@ from cost.ledger.book import Book
 from cost.ledger.catalog import budget_of
 from cost.ledger.schema import budget_alerts, budget_windows, budgets
 from cost.ledger.terms import Budget
-from cost.ledger.times import from_us
+from cost.ledger.times import HOUR_US, from_us
 from cost.money import Money
 
 
@@ -48,7 +48,8 @@ _WATCHED = (
         budgets.c.alert_at != "",
         budget_windows.c.limit_nanos > 0,
         budget_windows.c.starts_at_us <= bindparam("now_us"),
-        budget_windows.c.ends_at_us > bindparam("now_us"),
+        # Also of a window that ended a moment ago: its last calls may have been the ones.
+        budget_windows.c.ends_at_us > bindparam("now_us") - HOUR_US,
     )
 )
 _TAKE = (

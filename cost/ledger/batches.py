@@ -3,10 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from cost.ledger.admission import Reserve
 from cost.ledger.book import Book, BookKeeper
@@ -17,6 +15,8 @@ from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnsw
 from cost.ledger.settlement import Resolve
 from cost.ledger.stores import Store
 from cost.ledger.times import new_id
+
+log = logging.getLogger(__name__)
 
 Crashpoint = Callable[[str], None]
 """Called with the name of a moment at which a process may die: `before_commit`, `after_commit`. Tests die there."""
@@ -37,11 +37,19 @@ class Refused:
 
 
 class BatchFailed(Exception):
-    """The batch changed nothing; or, when `in_doubt`, the database went away during the commit and it may have."""
+    """A batch that was not committed. Raised from the reason.
 
-    def __init__(self, in_doubt: bool) -> None:
+    Attributes:
+        in_doubt: the database went away during the commit, so it may have been. Otherwise nothing has changed.
+        may_be_repeated: the same batch may do better at once.
+        database_away: the database is to blame, not one of the operations.
+    """
+
+    def __init__(self, *, in_doubt: bool, may_be_repeated: bool, database_away: bool) -> None:
         super().__init__("in doubt" if in_doubt else "rolled back")
-        self.in_doubt: Final = in_doubt
+        self.in_doubt = in_doubt
+        self.may_be_repeated = may_be_repeated
+        self.database_away = database_away
 
 
 class BatchRunner:
@@ -56,9 +64,7 @@ class BatchRunner:
         self._connection: Connection | None = None
 
     def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
-        """Commit a batch.
-
-        A connection that was lost since the last batch (the server was started again) is made anew, once.
+        """Commit a batch; once more where its connection was lost before the commit (the server was started again).
 
         Raises:
             BatchFailed: from the database's error, or from a mistake of ours.
@@ -66,8 +72,7 @@ class BatchRunner:
         try:
             return self._run(operations)
         except BatchFailed as failure:
-            cause = failure.__cause__
-            if failure.in_doubt or not (isinstance(cause, DBAPIError) and cause.connection_invalidated):
+            if failure.in_doubt or not failure.may_be_repeated:
                 raise
         return self._run(operations)
 
@@ -83,8 +88,9 @@ class BatchRunner:
                 self._crashpoint("before_commit")
                 committing = True
         except BaseException as error:
+            repeat, away = self._store.may_be_repeated(error, self._connection), self._store.is_away(error)
             self._start_over()
-            raise BatchFailed(in_doubt=committing) from error
+            raise BatchFailed(in_doubt=committing, may_be_repeated=repeat, database_away=away) from error
         self._crashpoint("after_commit")
         self._chain = Chain(chain.writer, chain.seq, chain.last_hash)
         return outcomes
@@ -94,9 +100,11 @@ class BatchRunner:
         reserves = [operation for operation in operations if isinstance(operation, Reserve)]
         claims = [operation.claim for operation in operations if isinstance(operation, ClaimKey)]
         claims += [operation.claim for operation in reserves if operation.claim is not None]
+        resolves = [operation for operation in operations if isinstance(operation, Resolve)]
         book.read(
             holds=[operation.hold for operation in reserves],
-            attempt_ids=[operation.attempt_id for operation in operations if isinstance(operation, Resolve)],
+            attempt_ids=[resolve.attempt_id for resolve in resolves],
+            released_ids=[resolve.attempt_id for resolve in resolves if resolve.to == "released"],
             claims=claims,
             keys=[operation.key for operation in operations if isinstance(operation, (SaveAnswer, FreeKey))],
         )
@@ -130,6 +138,3 @@ class BatchRunner:
                 connection.close()
             except Exception:  # it is being thrown away
                 log.debug("ledger.connection_dropped", exc_info=True)
-
-
-log = logging.getLogger(__name__)

@@ -5,17 +5,17 @@ savepoint, and both databases run the same code. Locks are taken in one order ev
 counters, windows, rollups; by key within each - so that no two batches of different processes wait for each other in a circle.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal_column, select, tuple_, update
 
 from cost.ledger.catalog import BudgetCatalog
 from cost.ledger.idempotency import Claim, KeyRows, KeyStatements
 from cost.ledger.journal import Chain
 from cost.ledger.rollups import RollupChanges, RollupWriter
+from cost.ledger.rows import AttemptRow, CounterRow, WindowRow
 from cost.ledger.schema import (
     attempt_lines,
     attempt_windows,
@@ -25,10 +25,9 @@ from cost.ledger.schema import (
     corrections,
     entries,
     unit_counters,
-    writers,
 )
 from cost.ledger.stores import Store
-from cost.ledger.terms import Budget, Hold, IdempotencyKey, State
+from cost.ledger.terms import Budget, Hold, IdempotencyKey
 from cost.ledger.times import from_us
 from cost.price_sheets import PriceBook, PriceSheet
 
@@ -36,70 +35,12 @@ CounterKey = tuple[str, str, str, str, str]
 """Provider, account, region, tier group, month."""
 
 
-@dataclass(slots=True)
-class WindowRow:
-    """A budget's window. `excess` is what a lowered limit or a correction has put above the limit."""
-
-    id: int
-    starts_at_us: int
-    ends_at_us: int
-    limit_nanos: int
-    settled_nanos: int
-    reserved_nanos: int
-    unknown_nanos: int
-    excess_nanos: int
-    changed: bool = False
-
-    @property
-    def committed_nanos(self) -> int:
-        """What the limit is checked against."""
-        return self.settled_nanos + self.reserved_nanos + self.unknown_nanos
-
-    def move(self, *, settled: int = 0, reserved: int = 0, unknown: int = 0) -> None:
-        """Add to the sums. Only an admission checks the limit; what goes past it otherwise is written down as excess."""
-        self.settled_nanos += settled
-        self.reserved_nanos += reserved
-        self.unknown_nanos += unknown
-        assert self.reserved_nanos >= 0, f"window {self.id}: less reserved than nothing"
-        assert self.unknown_nanos >= 0, f"window {self.id}: less unknown than nothing"
-        self.excess_nanos = max(self.excess_nanos, self.committed_nanos - self.limit_nanos)
-        self.changed = True
-
-
-@dataclass(slots=True)
-class CounterRow:
-    """How many units of a tier group a provider's month has seen."""
-
-    id: int
-    units: int
-    changed: bool = False
-
-    def move(self, units: int) -> None:
-        """Add to the units."""
-        self.units += units
-        assert self.units >= 0, f"counter {self.id}: fewer units than none"
-        self.changed = True
-
-
-@dataclass(slots=True)
-class AttemptRow:
-    """An attempt with its lines and the windows it counts in."""
-
-    row: dict[str, Any]
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    window_ids: list[int] = field(default_factory=list)
-    new: bool = False
-    changed: bool = False
-
-    @property
-    def state(self) -> State:
-        """Where it stands."""
-        state: State = self.row["state"]
-        return state
-
+_REMEMBERED_MAX = 10_000
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _ATTEMPTS = select(attempts).where(attempts.c.id.in_(_IDS)).order_by(attempts.c.id).with_for_update(key_share=True)
+_ATTEMPT_COLUMNS = [column.name for column in attempts.c]
+_LINE_COLUMNS = [column.name for column in attempt_lines.c]
 _LINES = select(attempt_lines).where(attempt_lines.c.attempt_id.in_(_IDS)).order_by(attempt_lines.c.attempt_id, attempt_lines.c.line)
 _LINKS = select(attempt_windows.c.attempt_id, attempt_windows.c.window_id).where(attempt_windows.c.attempt_id.in_(_IDS))
 _COUNTER_KEY = (
@@ -133,14 +74,11 @@ _WINDOWS = (
 )
 _COMMITTED_BY_REQUEST = (
     select(attempts.c.request_id, func.sum(func.coalesce(attempts.c.cost_nanos, attempts.c.price_nanos)).label("nanos"))
-    .where(attempts.c.request_id.in_(_IDS), attempts.c.state != "released")
+    .where(attempts.c.request_id.in_(_IDS), attempts.c.state != literal_column("'released'"))
     .group_by(attempts.c.request_id)
 )
-_UPDATE_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("state", "cost_nanos", "outcome", "provider_request_id", "ended_at_us")})
-)
+_ATTEMPT_END = ("state", "cost_nanos", "outcome", "provider_request_id", "ended_at_us")
+_UPDATE_ATTEMPT = update(attempts).where(attempts.c.id == bindparam("key")).values({name: bindparam(name) for name in _ATTEMPT_END})
 _UPDATE_COUNTER = update(unit_counters).where(unit_counters.c.id == bindparam("key")).values(units=bindparam("units"))
 _WINDOW_SUMS = ("settled_nanos", "reserved_nanos", "unknown_nanos", "excess_nanos")
 _UPDATE_WINDOW = (
@@ -155,17 +93,25 @@ class BookKeeper:
 
     def __init__(self, store: Store, prices: PriceBook) -> None:
         self.prices = prices
+        self.prepared = store.prepared
         self.catalog = BudgetCatalog(store)
         self.rollup_writer = RollupWriter(store)
         self.key_statements = KeyStatements(store)
         self.insert_counter = store.insert_new(unit_counters)
-        self.replace_writer = store.replace(writers)
         self.counter_ids: dict[CounterKey, int] = {}
+        self.open_attempts: dict[str, AttemptRow] = {}
+
+    def remember(self, attempt: AttemptRow) -> None:
+        """Its lines and windows never change (but by a new budget), so its end need not read them again."""
+        if len(self.open_attempts) >= _REMEMBERED_MAX:
+            self.open_attempts.clear()
+        self.open_attempts[attempt.row["id"]] = attempt
 
     def forget(self) -> None:
         """A batch was rolled back: ids of rows that it made are not ids any more."""
         self.catalog.forget()
         self.counter_ids.clear()
+        self.open_attempts.clear()
 
 
 class Book:
@@ -190,24 +136,32 @@ class Book:
         """The deployment's price sheets."""
         return self._keeper.prices
 
-    def read(self, holds: list[Hold], attempt_ids: Iterable[str], claims: list[Claim], keys: list[IdempotencyKey]) -> None:
-        """Lock and read what these holds, attempts and idempotency keys touch."""
+    def read(
+        self,
+        holds: Sequence[Hold] = (),
+        attempt_ids: Iterable[str] = (),
+        released_ids: Iterable[str] = (),
+        claims: Sequence[Claim] = (),
+        keys: Sequence[IdempotencyKey] = (),
+    ) -> None:
+        """Lock and read what these holds, attempts and idempotency keys touch; counters of an attempt only where it is released."""
         keeper, connection = self._keeper, self.connection
         self.keys.read(connection, claims, keys)
-        keeper.catalog.refresh(connection)
+        if keeper.catalog.refresh(connection):
+            keeper.open_attempts.clear()
         self._read_attempts(sorted({*attempt_ids, *(hold.attempt_id for hold in holds)}))
+        released = [self.attempts[id_] for id_ in released_ids if id_ in self.attempts]
         self.budgets_by_attempt = keeper.catalog.windows_of(connection, holds, self.now_us)
         self._find_counters(holds)
         counter_ids = {keeper.counter_ids[key] for hold in holds for key in self._counter_keys(hold)}
-        counter_ids |= {line["counter_id"] for attempt in self.attempts.values() for line in attempt.lines}
+        counter_ids |= {line["counter_id"] for attempt in released for line in attempt.lines}
         if counter_ids:
-            self.counters = {row.id: CounterRow(row.id, row.units) for row in connection.execute(_COUNTERS, {"ids": sorted(counter_ids)})}
+            self.counters = {row[0]: CounterRow(*row) for row in self._rows_in(_COUNTERS, sorted(counter_ids))}
         window_ids = {window_id for found in self.budgets_by_attempt.values() for window_id in found}
         self.read_windows(window_ids.union(*(attempt.window_ids for attempt in self.attempts.values())))
         requests = {hold.request_id for hold in holds if hold.max_cost is not None}
         if requests:
-            sums = connection.execute(_COMMITTED_BY_REQUEST, {"ids": sorted(requests)})
-            self.committed_by_request = {row.request_id: int(row.nanos) for row in sums}
+            self.committed_by_request = {request: int(nanos) for request, nanos in self._rows_in(_COMMITTED_BY_REQUEST, sorted(requests))}
 
     def windows_now(self, provider: str) -> list[int]:
         """The ids of the open windows of budgets for everyone and for a provider; read and locked."""
@@ -221,21 +175,35 @@ class Book:
         """Lock and read windows by their ids."""
         ids = sorted(set(window_ids) - self.windows.keys())
         if ids:
-            self.windows |= {row.id: WindowRow(*row) for row in self.connection.execute(_WINDOWS, {"ids": ids})}
+            self.windows |= {row[0]: WindowRow(*row) for row in self._rows_in(_WINDOWS, ids)}
 
     def _read_attempts(self, ids: list[str]) -> None:
         if not ids:
             return
-        self.attempts = {row["id"]: AttemptRow(dict(row)) for row in self.connection.execute(_ATTEMPTS, {"ids": ids}).mappings()}
-        if not self.attempts:
-            return
-        found = {"ids": sorted(self.attempts)}
-        for line in self.connection.execute(_LINES, found).mappings():
-            self.attempts[line["attempt_id"]].lines.append(dict(line))
-        for link in self.connection.execute(_LINKS, found):
-            self.attempts[link.attempt_id].window_ids.append(link.window_id)
+        rows = [dict(zip(_ATTEMPT_COLUMNS, row, strict=True)) for row in self._rows_in(_ATTEMPTS, ids)]
+        self.attempts = {row["id"]: AttemptRow(row) for row in rows}
+        unknown_here = []
+        for id_, attempt in self.attempts.items():
+            remembered = self._keeper.open_attempts.pop(id_, None)
+            if remembered is None:
+                unknown_here.append(id_)
+            else:
+                attempt.lines, attempt.window_ids = remembered.lines, remembered.window_ids
+        if unknown_here:
+            for row in self._rows_in(_LINES, unknown_here):
+                line = dict(zip(_LINE_COLUMNS, row, strict=True))
+                self.attempts[line["attempt_id"]].lines.append(line)
+            for attempt_id, window_id in self._rows_in(_LINKS, unknown_here):
+                self.attempts[attempt_id].window_ids.append(window_id)
 
-    def _find_counters(self, holds: list[Hold]) -> None:
+    def _rows_in(self, statement: Any, ids: Sequence[Any]) -> list[Any]:
+        return self._keeper.prepared.rows_in(self.connection, statement, ids)
+
+    def _write(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self._keeper.prepared.write(self.connection, statement, rows)
+
+    def _find_counters(self, holds: Sequence[Hold]) -> None:
         keeper = self._keeper
         missing = sorted({key for hold in holds for key in self._counter_keys(hold)} - keeper.counter_ids.keys())
         if missing:
@@ -268,6 +236,7 @@ class Book:
         """A new one, to be written with its lines and links."""
         attempt.new = True
         self.attempts[attempt.row["id"]] = attempt
+        self._keeper.remember(attempt)
 
     def add_correction(self, correction: Mapping[str, Any], window_ids: list[int]) -> None:
         """A new one, to be written with its links."""
@@ -275,30 +244,21 @@ class Book:
 
     def write(self) -> None:
         """Everything that changed, in the order of the locks."""
-        run = self.connection.execute
         self.keys.write(self.connection)
         new = [attempt for attempt in self.attempts.values() if attempt.new]
-        if new:
-            run(_INSERT_ATTEMPT, [attempt.row for attempt in new])
-            run(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
-            links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in sorted(attempt.window_ids)]
-            if links:
-                run(_INSERT_LINK, links)
-        changed = [{"key": id_, **attempt.row} for id_, attempt in self.attempts.items() if attempt.changed and not attempt.new]
-        if changed:
-            run(_UPDATE_ATTEMPT, changed)
-        if self._corrections:
-            run(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
-            links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in sorted(ids)]
-            if links:
-                run(_INSERT_CORRECTION_LINK, links)
-        counters = [{"key": counter.id, "units": counter.units} for counter in self.counters.values() if counter.changed]
-        if counters:
-            run(_UPDATE_COUNTER, counters)
+        self._write(_INSERT_ATTEMPT, [attempt.row for attempt in new])
+        self._write(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
+        links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in attempt.window_ids]
+        self._write(_INSERT_LINK, links)
+        changed = [attempt.row for attempt in self.attempts.values() if attempt.changed and not attempt.new]
+        self._write(_UPDATE_ATTEMPT, [{"key": row["id"], **{name: row[name] for name in _ATTEMPT_END}} for row in changed])
+        self._write(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
+        links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in ids]
+        self._write(_INSERT_CORRECTION_LINK, links)
+        counters = [counter for counter in self.counters.values() if counter.changed]
+        self._write(_UPDATE_COUNTER, [{"key": counter.id, "units": counter.units} for counter in counters])
         windows = [window for window in self.windows.values() if window.changed]
-        if windows:
-            run(_UPDATE_WINDOW, [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows])
+        sums = [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows]
+        self._write(_UPDATE_WINDOW, sums)
         self._keeper.rollup_writer.write(self.connection, self.rollups)
-        if self.chain.added:
-            run(_INSERT_ENTRY, self.chain.added)
-            run(self._keeper.replace_writer, {"writer": self.chain.writer, "last_seq": self.chain.seq, "last_hash": self.chain.last_hash})
+        self._write(_INSERT_ENTRY, self.chain.added)

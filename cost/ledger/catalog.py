@@ -1,7 +1,7 @@
 """The budgets in force and the rows of their present windows, remembered between batches."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class BudgetCatalog:
     """Which windows a hold counts in. Not thread-safe: the writer thread's."""
 
     def __init__(self, store: Store) -> None:
+        self._prepared = store.prepared
         self._insert_window = store.insert_new(budget_windows)
         self._version: int | None = None
         self._by_scope: dict[tuple[str, str], list[KnownBudget]] = {}
@@ -50,24 +51,25 @@ class BudgetCatalog:
         self._version = None
         self._windows.clear()
 
-    def refresh(self, connection: Connection) -> None:
-        """Notice changes that any process made."""
-        version = connection.execute(_VERSION).scalar_one()
+    def refresh(self, connection: Connection) -> bool:
+        """Notice changes that any process made; whether there were any."""
+        version = self._prepared.rows(connection, _VERSION)[0][0]
         if version == self._version:
-            return
+            return False
         by_scope = defaultdict(list)
         for row in connection.execute(_IN_FORCE):
             by_scope[row.scope, row.scope_value].append(KnownBudget(row.id, budget_of(row)))
         self._by_scope = dict(by_scope)
         self._windows.clear()
         self._version = version
+        return True
 
     def applying_to(self, provider: str, client: str, tags: Mapping[str, str]) -> list[KnownBudget]:
         """The budgets that a call counts in, in order of their ids."""
         scopes = [("global", ""), ("provider", provider), ("client", client), *(("tag", f"{name}:{value}") for name, value in tags.items())]
         return sorted((budget for scope in scopes for budget in self._by_scope.get(scope, ())), key=lambda budget: budget.id)
 
-    def windows_of(self, connection: Connection, holds: list[Hold], now_us: int) -> dict[str, dict[int, Budget]]:
+    def windows_of(self, connection: Connection, holds: Sequence[Hold], now_us: int) -> dict[str, dict[int, Budget]]:
         """The windows that each hold counts in now: window id to budget, by attempt id. Opens those that are new."""
         applying = {hold.attempt_id: self.applying_to(hold.provider, hold.client, hold.tags) for hold in holds}
         ids = self.window_ids(connection, [budget for found in applying.values() for budget in found], now_us)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cost.ledger.book import Book
+from cost.ledger.errors import UnknownAttempt
 from cost.ledger.journal import correction_facts
 from cost.ledger.times import new_id
 from cost.money import Money
@@ -61,6 +62,9 @@ def correct(book: Book, correction: Correction) -> str:
     if correction.attempt_id is None:
         found = book.windows_now(correction.provider)
     else:
-        book.read(holds=[], attempt_ids=[correction.attempt_id], claims=[], keys=[])
-        found = book.attempts[correction.attempt_id].window_ids
+        book.read(attempt_ids=[correction.attempt_id])
+        attempt = book.attempts.get(correction.attempt_id)
+        if attempt is None:
+            raise UnknownAttempt(f"{correction.attempt_id} is no attempt of this ledger")
+        found = attempt.window_ids
     return write_correction(book, correction, found)

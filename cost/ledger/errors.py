@@ -5,6 +5,7 @@ LedgerError
   OverMaxCost           the request's own ceiling has none
   NotPriced             the call has no valid price, so its provider can't be asked
   LedgerUnavailable     money can't be recorded now, so it must not be spent
+  UnknownAttempt        a correction names an attempt that is not there
   RequestRunning        the Idempotency-Key's first request has not ended
   RequestMismatch       the Idempotency-Key came with another request before
   AlreadyAnswered       the Idempotency-Key's first request has ended; carries its answer
@@ -18,7 +19,7 @@ from cost.money import Money
 
 
 class LedgerError(Exception):
-    """A call may not be made."""
+    """Refused, and nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class NotPriced(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The database did not take the record in time; the message says why. Nothing may be paid for."""
+
+
+class UnknownAttempt(LedgerError):
+    """A correction names an attempt that is not in the ledger."""
 
 
 class RequestRunning(LedgerError):

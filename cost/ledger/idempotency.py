@@ -6,7 +6,7 @@ A key is claimed in the transaction of its request's hold, or earlier by a reque
 again once the owner's time is over; the new owner needs a hold of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -68,7 +68,7 @@ class KeyRows:
         self._rows: dict[tuple[str, str], _KeyRow] = {}
         self._changed: set[tuple[str, str]] = set()
 
-    def read(self, connection: Connection, claims: list[Claim], keys: list[IdempotencyKey]) -> None:
+    def read(self, connection: Connection, claims: Sequence[Claim], keys: Sequence[IdempotencyKey]) -> None:
         """Lock and read. A key that nobody has yet is written down as free, so that it can be locked like the others."""
         claimed = sorted({_id(claim.key) for claim in claims})
         ids = sorted({*claimed, *map(_id, keys)})

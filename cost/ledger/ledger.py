@@ -19,8 +19,8 @@ from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
 from cost.ledger.corrections import Correction, correct
 from cost.ledger.errors import LedgerUnavailable
 from cost.ledger.idempotency import Claim
-from cost.ledger.operations import Alone, ClaimKey, FreeKey, SaveAnswer
-from cost.ledger.recovery import sweep
+from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnswer
+from cost.ledger.recovery import PAGE, sweep
 from cost.ledger.schema import budget_alerts, unit_counters
 from cost.ledger.settlement import Resolve
 from cost.ledger.spool import Spool
@@ -30,7 +30,7 @@ from cost.ledger.times import duration_us, from_us, to_us
 from cost.ledger.usage import UsageBuffer
 from cost.ledger.writer import MaybeCommitted, Run, Writer
 from cost.money import Money
-from cost.price_sheets import NotRoutable, PriceBook, Priced, price_call
+from cost.price_sheets import NotRoutable, Position, PriceBook, Priced, position, price_call
 
 SWEEP_EVERY_S = 5.0
 TICK_S = 1.0
@@ -93,6 +93,8 @@ class Ledger:
             RequestRunning, RequestMismatch, AlreadyAnswered: the key is another request's.
             LedgerUnavailable: the hold may or may not have been written; the call must not be made. A hold that was written is released.
         """
+        if self.problem is not None:
+            raise LedgerUnavailable(self.problem)
         claim = None if key is None else Claim(key, hold.request_id, hold.timeout_s)
         future = self._writer.submit(Reserve(hold, claim))
         try:
@@ -137,6 +139,7 @@ class Ledger:
         """Book an amount that was learned later; returns the correction's id.
 
         Raises:
+            UnknownAttempt: it corrects an attempt that is not in the ledger.
             LedgerUnavailable: see there.
         """
         correction_id: str = self._alone(lambda book: correct(book, correction), durable=True)
@@ -165,6 +168,14 @@ class Ledger:
         query = select(table.tier_group, table.units).where(*this_month, table.month == f"{sheet.day_of(self.now()):%Y-%m}")
         with self._engine.connect() as connection:
             return {row.tier_group: row.units for row in connection.execute(query)}
+
+    def positions(self, provider: str) -> list[Position | NotRoutable]:
+        """Where each SKU of a provider stands in its price table now: marginal price, free units left, and where that was read."""
+        sheet = self._prices.get(provider)
+        if sheet is None:
+            return [NotRoutable("no price sheet")]
+        units, day = self.month_to_date_units(provider), sheet.day_of(self.now())
+        return [position(sheet, sku, units, day) for sku in sorted({price.sku for price in sheet.prices})]
 
     def budgets(self) -> list[BudgetStatus]:
         """Every budget with its present window, by name."""
@@ -268,8 +279,12 @@ class Ledger:
         self._alone(lambda book: self._clock.confirm(book.connection))
 
     def sweep(self) -> int:
-        """Look for holds whose owner did not come back; returns how many moved. Done every 5 s anyway."""
-        return sweep(self._engine, lambda operation: self._wait(self._writer.submit(operation)), to_us(self.now()))
+        """Look for holds whose owner did not come back; returns how many moved. Done every 5 s anyway.
+
+        Raises:
+            LedgerUnavailable: see there.
+        """
+        return sweep(self._engine, self._run, to_us(self.now()))
 
     def close(self) -> None:
         """Write everything that waits, and end."""
@@ -302,6 +317,9 @@ class Ledger:
     def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False, wait_s: float = 10 * WAIT_S) -> Any:
         return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s)
 
+    def _run(self, operations: Sequence[Operation]) -> list[Any]:
+        return [self._wait(future, 10 * WAIT_S) for future in [self._writer.submit(operation) for operation in operations]]
+
     def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S) -> Any:
         try:
             return future.result(timeout=wait_s)
@@ -315,5 +333,5 @@ class Ledger:
         self._usage.flush(run)
         now_us = self._clock.estimate_us()
         if now_us is not None and time.monotonic() >= self._next_sweep_s:
-            sweep(self._engine, run, now_us)
-            self._next_sweep_s = time.monotonic() + SWEEP_EVERY_S
+            moved = sweep(self._engine, run, now_us)
+            self._next_sweep_s = time.monotonic() + (0.0 if moved >= PAGE else SWEEP_EVERY_S)

@@ -1,6 +1,5 @@
 """Holds whose owner did not come back, and idempotency keys that are over. Any process may sweep; repeating it changes nothing."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import Engine, bindparam, select
@@ -16,32 +15,25 @@ from cost.ledger.writer import Run
 ASSUMED_BILLED_AFTER_US: Final = 72 * HOUR_US
 """How long an unknown attempt waits for an invoice to say what it cost before its price is taken to have been billed."""
 
-_PAGE = 500
+PAGE = 1_000
 _OVERDUE = (
     select(attempts.c.id)
     .where(attempts.c.state == bindparam("state"), attempts.c.deadline_at_us < bindparam("before_us"))
     .order_by(attempts.c.deadline_at_us)
-    .limit(_PAGE)
+    .limit(PAGE)
 )
 
 
 def sweep(engine: Engine, run: Run, now_us: int) -> int:
-    """Move holds past their deadline to unknown, and unknowns past their patience to settled. Returns how many moved."""
-    moved = 0
-    for resolve in [*_overdue(engine, now_us), *_assumed(engine, now_us)]:
-        moved += run(resolve)
-    run(Alone(_delete_expired_keys))
+    """Move holds past their deadline to unknown, and unknowns past their patience to settled.
+
+    Returns how many moved; at most `PAGE` of each, so that nobody waits long behind them: more than one page may be left.
+    """
+    moves = [Resolve(id_, "unknown", "deadline_passed") for id_ in _ids(engine, "reserved", now_us)]
+    moves += [Resolve(id_, "settled", "assumed_billed") for id_ in _ids(engine, "unknown", now_us - ASSUMED_BILLED_AFTER_US)]
+    moved = sum(run(moves)) if moves else 0
+    run([Alone(_delete_expired_keys)])
     return moved
-
-
-def _overdue(engine: Engine, now_us: int) -> Iterator[Resolve]:
-    for attempt_id in _ids(engine, "reserved", now_us):
-        yield Resolve(attempt_id, "unknown", "deadline_passed")
-
-
-def _assumed(engine: Engine, now_us: int) -> Iterator[Resolve]:
-    for attempt_id in _ids(engine, "unknown", now_us - ASSUMED_BILLED_AFTER_US):
-        yield Resolve(attempt_id, "settled", "assumed_billed")
 
 
 def _ids(engine: Engine, state: str, before_us: int) -> list[str]:

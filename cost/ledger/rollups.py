@@ -18,16 +18,17 @@ class RollupWriter:
     """The statements, built once."""
 
     def __init__(self, store: Store) -> None:
+        self._prepared = store.prepared
         self._add = store.add_to(rollups, MEASURES)
         self._add_tagged = store.add_to(tag_rollups, MEASURES)
 
     def write(self, connection: Connection, changes: "RollupChanges") -> None:
         """Add a batch's changes. In order of their keys, so that two batches never wait for each other in a circle."""
         if changes.plain:
-            connection.execute(self._add, [_row(ROLLUP_KEYS, key, sums) for key, sums in sorted(changes.plain.items())])
+            self._prepared.write(connection, self._add, [_row(ROLLUP_KEYS, key, sums) for key, sums in sorted(changes.plain.items())])
         if changes.tagged:
             keys = ("tag", "day", "tag_value", *ROLLUP_KEYS[1:])
-            connection.execute(self._add_tagged, [_row(keys, key, sums) for key, sums in sorted(changes.tagged.items())])
+            self._prepared.write(connection, self._add_tagged, [_row(keys, key, sums) for key, sums in sorted(changes.tagged.items())])
 
 
 class RollupChanges:

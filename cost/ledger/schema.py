@@ -170,14 +170,6 @@ correction_windows = Table(
     sqlite_with_rowid=False,
 )
 
-writers = Table(
-    "ledger_writers",
-    metadata,
-    Column("writer", String(32), primary_key=True),
-    Column("last_seq", BigInteger, nullable=False),
-    Column("last_hash", LargeBinary(32), nullable=False),
-)
-
 entries = Table(
     "ledger_entries",
     metadata,

@@ -8,8 +8,9 @@ Nothing leaves settled or released. Each move is made once, whoever repeats it; 
 from dataclasses import dataclass
 from typing import Literal
 
-from cost.ledger.book import AttemptRow, Book
+from cost.ledger.book import Book
 from cost.ledger.corrections import Correction, write_correction
+from cost.ledger.rows import AttemptRow
 from cost.ledger.times import day_of, from_us
 from cost.money import Money
 

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Spool:
             os.write(self._file, _line(resolve))
             os.fsync(self._file)
 
-    def replay(self, settle: Callable[[Resolve], Any]) -> None:
+    def replay(self, settle: Callable[[Sequence[Resolve]], Any]) -> None:
         """Record everything that waits. What `settle` raises ends the replay and everything waits on; all of it may be repeated."""
         if not self._folder.is_dir():
             return
@@ -81,7 +81,7 @@ class Spool:
         return file
 
 
-def _replay_orphan(path: Path, settle: Callable[[Resolve], Any]) -> None:
+def _replay_orphan(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -96,13 +96,16 @@ def _replay_orphan(path: Path, settle: Callable[[Resolve], Any]) -> None:
         os.close(file)
 
 
-def _replay(path: Path, settle: Callable[[Resolve], Any]) -> None:
+def _replay(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> None:
+    resolves = []
     for line in path.read_bytes().splitlines():
         resolve = _read(line)
         if resolve is None:
             log.error("ledger.spool_line_torn", extra={"file": path.name})
         else:
-            settle(resolve)
+            resolves.append(resolve)
+    if resolves:
+        settle(resolves)
 
 
 def _line(resolve: Resolve) -> bytes:

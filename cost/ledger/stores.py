@@ -10,14 +10,22 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql.expression import Executable
+
+from cost.ledger.prepared import Prepared
 
 _BUDGETS_LOCK = 7_346_551_902_117_443
 """An advisory lock: batches share it, a change of budgets has it alone, so that no attempt is missed by a budget made meanwhile."""
 
+_LOST_A_RACE = ("40001", "40P01")
+"""Serialization failure and deadlock. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
 
 class Store(Protocol):
     """A database, as one writer thread sees it."""
+
+    prepared: Prepared
 
     def connect(self) -> Connection:
         """The writer's own connection."""
@@ -34,6 +42,12 @@ class Store(Protocol):
     def wall_us(self, connection: Connection) -> int:
         """The time that all writers of this database go by."""
 
+    def may_be_repeated(self, error: BaseException, connection: Connection | None) -> bool:
+        """Whether the same transaction may do better at once: the connection is gone, or the database chose it to lose a deadlock."""
+
+    def is_away(self, error: BaseException) -> bool:
+        """Whether the database is to blame (away, locked, full), not what it was asked."""
+
     def insert_new(self, table: Table) -> Executable:
         """Insert rows that are not there yet."""
 
@@ -49,10 +63,25 @@ def open_store(engine: Engine) -> Store:
     return _Sqlite(engine) if engine.dialect.name == "sqlite" else _Postgres(engine)
 
 
-class _Upserts:
-    """Both dialects word their upserts alike, each with a construct of its own."""
+class _Common:
+    """What both do alike, each with its own driver and its own construct for an upsert."""
 
     _insert: Any
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._driver = engine.dialect.loaded_dbapi
+        self.prepared = Prepared(engine.dialect)
+
+    def may_be_repeated(self, error: BaseException, connection: Connection | None) -> bool:
+        if isinstance(error, DBAPIError):
+            return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _LOST_A_RACE
+        raw = None if connection is None or connection.closed else connection.connection.dbapi_connection
+        lost = isinstance(error, self._driver.Error) and self._engine.dialect.is_disconnect(error, raw, None)
+        return lost or getattr(error, "sqlstate", None) in _LOST_A_RACE
+
+    def is_away(self, error: BaseException) -> bool:
+        return isinstance(error, (OperationalError, self._driver.OperationalError))
 
     def insert_new(self, table: Table) -> Executable:
         return self._insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
@@ -68,7 +97,7 @@ class _Upserts:
         return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)  # type: ignore[no-any-return]
 
 
-class _Sqlite(_Upserts):
+class _Sqlite(_Common):
     """One writer in all: SQLite's own lock, taken in turns by a lock on a file beside it, because its busy handler starves waiters
     (p99 of 3 s against 40 ms with four processes).
     """
@@ -76,7 +105,7 @@ class _Sqlite(_Upserts):
     _insert = staticmethod(sqlite.insert)
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         assert engine.url.database is not None
         self._lock_path = Path(f"{engine.url.database}.lock")
         self._synchronous = ""
@@ -107,13 +136,10 @@ class _Sqlite(_Upserts):
         return time.time_ns() // 1_000
 
 
-class _Postgres(_Upserts):
+class _Postgres(_Common):
     """Many writers: each batch locks the rows it needs in one order, so that batches wait for each other and never for good."""
 
     _insert = staticmethod(postgresql.insert)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     def connect(self) -> Connection:
         return self._engine.connect()
@@ -121,15 +147,19 @@ class _Postgres(_Upserts):
     @contextmanager
     def transaction(self, connection: Connection, *, durable: bool, alone: bool) -> Iterator[None]:
         with connection.begin():
-            connection.execute(_LOCK_ALONE if alone else _LOCK_SHARED, {"commit": "on" if durable else "off"})
+            self.prepared.rows(connection, _BEGIN[durable, alone])
             yield
 
     def wall_us(self, connection: Connection) -> int:
         """The server's clock: replicas need not agree with each other."""
-        microseconds: int = connection.execute(_POSTGRES_CLOCK).scalar_one()
+        microseconds: int = self.prepared.rows(connection, _POSTGRES_CLOCK)[0][0]
         return microseconds
 
 
 _POSTGRES_CLOCK = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
-_LOCK_SHARED = text(f"SELECT set_config('synchronous_commit', :commit, true), pg_advisory_xact_lock_shared({_BUDGETS_LOCK})")
-_LOCK_ALONE = text(f"SELECT set_config('synchronous_commit', :commit, true), pg_advisory_xact_lock({_BUDGETS_LOCK})")
+_BEGIN = {
+    (durable, alone): text(f"SELECT set_config('synchronous_commit', '{commit}', true), pg_advisory_xact_lock{how}({_BUDGETS_LOCK})")
+    for durable, commit in ((True, "on"), (False, "off"))
+    for alone, how in ((True, ""), (False, "_shared"))
+}
+"""By whether the batch is durable, and whether it is alone."""

@@ -16,6 +16,11 @@ WHERE (e.kind = 'settle' AND a.state <> 'settled') OR (e.kind = 'release' AND a.
     OR (e.kind = 'unknown' AND a.state = 'reserved')
 """
 
+# A chain can't tell that its end is missing; what the last entries were about can.
+_CORRECTION_IS_ENTRY = """
+SELECT c.id, c.amount_nanos FROM corrections c LEFT JOIN ledger_entries e ON e.subject_id = c.id AND e.kind = 'correct' WHERE e.hash IS NULL
+"""
+
 _ATTEMPT_IS_LINES = """
 SELECT a.id, a.price_nanos, COALESCE(SUM(l.price_nanos), 0) AS lines FROM attempts a LEFT JOIN attempt_lines l ON l.attempt_id = a.id
 GROUP BY a.id, a.price_nanos HAVING a.price_nanos <> COALESCE(SUM(l.price_nanos), 0)
@@ -106,6 +111,7 @@ def sums(dialect: str) -> list[tuple[str, str]]:
     return [
         (_STATE_IS_ENTRY, "attempt {id} is {state}, and no entry says the same"),
         (_ENTRY_IS_STATE, "attempt {id} is {state}, and an entry says {kind}"),
+        (_CORRECTION_IS_ENTRY, "correction {id} of {amount_nanos} nanos has no entry"),
         (_ATTEMPT_IS_LINES, "attempt {id} has the price {price_nanos}, and its lines {lines} nanos"),
         (_WINDOW_IS_ATTEMPTS, _WINDOW_DIFFERS),
         (

@@ -1,6 +1,6 @@
 """The words of the ledger: holds and reservations, budgets, idempotency keys, usage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,10 @@ from cost.windows import Period, Window
 State = Literal["reserved", "settled", "released", "unknown"]
 Scope = Literal["global", "provider", "client", "tag"]
 WhenExhausted = Literal["degrade", "reject"]
+
+TAGS_MAX = 16
+TAG_NAME_CHARS_MAX = 64
+TAG_VALUE_CHARS_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Hold:
         request_id: the client request that it serves; its attempts share `max_cost`.
         timeout_s: seconds after which the call can no longer be running; later it counts as `unknown`.
         max_cost: the ceiling over all attempts of this request, or None.
-        tags: names and values without ',' ; names without ':'.
+        tags: at most 16; names and values without ',', names without ':'.
         attempt_id: made here, before anything is sent; a repeated reserve of the same id is the same reservation.
     """
 
@@ -62,6 +66,7 @@ class Hold:
     attempt_id: str = field(default_factory=new_id)
 
     def __post_init__(self) -> None:
+        check_texts(self.provider, self.request_id, self.client, self.features, self.usage)
         tags_text(self.tags)
         if not self.usage or any(type(units) is not int or units < 1 for units in self.usage.values()):
             raise ValueError("a call has at least one SKU, each with at least one unit")
@@ -156,16 +161,35 @@ class UsageRow:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_texts(self.provider, self.request_id, self.client, self.features, [self.sku])
         tags_text(self.tags)
+
+
+def check_texts(provider: str, request_id: str, client: str, features: frozenset[str], skus: Iterable[str]) -> None:
+    """Refuse what no column can hold, here and not in the middle of a batch.
+
+    Raises:
+        ValueError: a text that is too long, or with a NUL.
+    """
+    limits = [(provider, 64), (request_id, 64), (client, 128), (features_text(features), 128), *((sku, 128) for sku in skus)]
+    for text, chars_max in limits:
+        if len(text) > chars_max or "\0" in text:
+            raise ValueError(f"{text[:chars_max]!r} is longer than {chars_max} characters, or has a NUL")
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
     """Tags as a column keeps them: ",campaign:spring,cost_centre:42," in order of the names.
 
     Raises:
-        ValueError: a name or value that could be read as another tag.
+        ValueError: more than 16, one that is too long, or one that could be read as another.
     """
+    if len(tags) > TAGS_MAX:
+        raise ValueError(f"{len(tags)} tags are more than {TAGS_MAX}")
     for name, value in tags.items():
+        if len(name) > TAG_NAME_CHARS_MAX or len(value) > TAG_VALUE_CHARS_MAX:
+            raise ValueError(
+                f"{name[:TAG_NAME_CHARS_MAX]!r}: a tag's name has up to {TAG_NAME_CHARS_MAX} characters, its value {TAG_VALUE_CHARS_MAX}"
+            )
         if not name or ":" in name or "," in name or "," in value or "\0" in name + value:
             raise ValueError(f"{name!r}: {value!r} can't be a tag: ',' and (in the name) ':' part tags")
     return "," + "".join(f"{name}:{tags[name]}," for name in sorted(tags))

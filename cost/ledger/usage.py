@@ -6,6 +6,7 @@ is away. A normal stop loses nothing.
 
 import logging
 import threading
+from functools import partial
 from typing import Any
 
 from sqlalchemy import insert
@@ -43,12 +44,12 @@ class UsageBuffer:
     def flush(self, run: Run) -> None:
         """Write everything that waits; what could not be written waits on."""
         while rows := self._rows[:_BATCH_MAX]:
-            run(Alone(lambda book, rows=rows: _write(book, rows)))  # type: ignore[misc]
+            run([Alone(partial(_write, rows))])
             with self._guard:
                 del self._rows[: len(rows)]
 
 
-def _write(book: Book, rows: list[tuple[int | None, UsageRow]]) -> None:
+def _write(rows: list[tuple[int | None, UsageRow]], book: Book) -> None:
     written = [_columns(book.now_us if at_us is None else at_us, row) for at_us, row in rows]
     book.connection.execute(_INSERT, written)
     for row in written:

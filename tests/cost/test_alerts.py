@@ -39,6 +39,14 @@ def test_each_threshold_of_a_window_is_told_once(ledger, clock):
     assert [alert.threshold for alert in ledger.due_alerts()] == [Decimal("0.5")]
 
 
+def test_a_threshold_reached_in_a_windows_last_second_is_still_told(ledger, clock):
+    ledger.put_budget(WATCHED)
+    clock.advance(hours=11, minutes=59, seconds=59)
+    spend(ledger, 5)
+    clock.advance(seconds=2)
+    assert [alert.threshold for alert in ledger.due_alerts()] == [Decimal("0.5")]
+
+
 def test_what_was_not_delivered_is_told_again_after_its_lease_and_to_nobody_before(ledger, clock):
     ledger.put_budget(WATCHED)
     spend(ledger, 5)

@@ -1,9 +1,10 @@
-"""One process of callers: `python -m tests.faults.callers URL SPOOL THREADS CALLS SEED`. Prints what it was refused, as JSON."""
+"""One process of callers: `python -m tests.faults.callers URL SPOOL THREADS CALLS SEED`. Prints how often each kind of call was refused."""
 
 import json
 import random
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 from cost.database import open_database
@@ -37,7 +38,7 @@ def call(ledger, kind, rng):
 def main(url, spool, threads, calls, seed):
     engine = open_database(url)
     ledger = Ledger(engine, BOOK, spool=Path(spool))
-    refused = []
+    refused = Counter()
 
     def work(number):
         rng = random.Random(f"{seed}-{number}")
@@ -46,7 +47,7 @@ def main(url, spool, threads, calls, seed):
             try:
                 call(ledger, kind, rng)
             except BudgetExhausted:
-                refused.append(kind)
+                refused[json.dumps(kind)] += 1
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
     for worker in workers:

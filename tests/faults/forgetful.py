@@ -48,6 +48,10 @@ class Disk(apsw.VFS):
         """Remember the disk as it is at that xWrite; `on_cut()` is called at the same moment."""
         self._cut_at, self._on_cut = write, on_cut
 
+    @property
+    def is_cut(self):
+        return self._snapshot is not None
+
     def wrote(self, path, change):
         self.writes += 1
         if self.writes == self._cut_at:
@@ -65,9 +69,8 @@ class Disk(apsw.VFS):
             file.pending.clear()
 
     def after_the_cut(self, folder, rng):
-        """Write what a machine finds when it starts again. Returns False when the cut never came."""
-        if self._snapshot is None:
-            return False
+        """Write what a machine finds when it starts again."""
+        assert self.is_cut
         survives = rng.choice([0.0, 0.5, 0.9])
         for path, (synced, pending) in self._snapshot.items():
             if path.endswith("-shm"):
@@ -77,7 +80,6 @@ class Disk(apsw.VFS):
                 if rng.random() < survives:
                     _apply(content, _torn(change, rng))
             (folder / Path(path).name).write_bytes(content)
-        return True
 
 
 class _Handle(apsw.VFSFile):

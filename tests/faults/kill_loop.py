@@ -85,6 +85,13 @@ def work(url, folder):
         thread.start()
 
 
+def wait_for_load(bill):
+    """Until this round's callers call; a machine may be slow to start them."""
+    size, deadline = bill.stat().st_size, time.monotonic() + 30
+    while bill.stat().st_size < size + 330 and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 def forked(target, *args):
     """A child that never comes back; this process has no threads and no connections for it to inherit."""
     child = os.fork()
@@ -99,12 +106,13 @@ def main(url, folder, rounds, seed):
     provider = forked(serve, folder / "provider", folder / "bill")
     children = [provider]
     try:
-        while not (folder / "provider").exists():
+        while not ((folder / "provider").exists() and (folder / "bill").exists()):
             time.sleep(0.01)
         for _ in range(rounds):
             workers = [forked(work, url, folder) for _ in range(WORKERS)]
             children += workers
-            time.sleep(rng.uniform(0.15, 0.7))
+            wait_for_load(folder / "bill")
+            time.sleep(rng.uniform(0.0, 0.4))
             for worker in workers:
                 os.kill(worker, signal.SIGKILL)
             for worker in workers:

@@ -18,8 +18,8 @@ from tests.cost.sheets import BOOK, FLAT
 from tests.cost.stores import ROOT
 
 SUMS = text("SELECT sum(settled_nanos), sum(reserved_nanos), sum(unknown_nanos), sum(excess_nanos) FROM budget_windows")
-CALLS_A_ROUND = 100
-"""More than a round's callers can make in most rounds; in others the budget runs out."""
+CALLS_A_ROUND = 1_000
+"""More than a round's callers can make."""
 
 
 def an_hour_later(engine, spool):

@@ -11,6 +11,9 @@ depends_on = None
 APPEND_ONLY = ("ledger_entries", "corrections", "correction_windows", "attempt_lines", "attempt_windows")
 FIXED_IN_ATTEMPTS = ("id", "request_id", "client", "tags", "provider", "features", "price_nanos", "reserved_at_us", "deadline_at_us")
 
+IS_OPEN = sa.text("state IN ('reserved', 'unknown')")
+IN_FORCE = sa.text("retired_at_us IS NULL")
+
 
 def upgrade() -> None:
     """Make the tables, and the triggers that keep what is written."""
@@ -150,13 +153,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("entries_of_subject", "ledger_entries", ["subject_id"], unique=False)
-    op.create_table(
-        "ledger_writers",
-        sa.Column("writer", sa.String(length=32), nullable=False),
-        sa.Column("last_seq", sa.BigInteger(), nullable=False),
-        sa.Column("last_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("writer"),
-    )
     op.create_table(
         "unit_counters",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

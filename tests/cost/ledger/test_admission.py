@@ -146,7 +146,33 @@ def test_a_call_that_is_free_is_admitted_by_a_budget_that_has_nothing_left(ledge
     ledger.settle(ledger.reserve(hold("free_first", max_cost=FREE)).attempt_id)
 
 
-def test_a_hold_knows_its_units_and_its_tags():
-    for wrong in ({"usage": {"SKU": 0}}, {"usage": {"SKU": -1}}, {"tags": {"a:b": "c"}}, {"tags": {"a": "b,c:d"}}, {"tags": {"": "x"}}):
-        with pytest.raises(ValueError, match=r"tag|unit"):
-            hold(**wrong)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"usage": {"SKU": 0}},
+        {"usage": {"SKU": -1}},
+        {"usage": {"SKU": 1.0}},
+        {"tags": {"a:b": "c"}},
+        {"tags": {"a": "b,c:d"}},
+        {"tags": {"": "x"}},
+        {"tags": {"a": "x" * 129}},
+        {"tags": {f"tag-{n}": "" for n in range(17)}},
+        {"client": "c" * 129},
+        {"client": "c\0"},
+        {"request_id": "r" * 65},
+    ],
+)
+def test_what_no_row_can_hold_is_refused_before_it_waits_for_a_batch(wrong):
+    with pytest.raises(ValueError, match=r"tag|unit|longer"):
+        hold(**wrong)
+
+
+def test_positions_tell_the_marginal_price_and_the_free_units_left(ledger):
+    ledger.settle(ledger.reserve(hold("free_first", {"SKU": 2})).attempt_id)
+    (now,) = ledger.positions("free_first")
+    assert (now.unit_price, now.free_units_left) == (FREE, 1)
+    ledger.reserve(hold("free_first", {"SKU": 2}))
+    (now,) = ledger.positions("free_first")
+    assert (now.unit_price, now.free_units_left) == (Money(2_250_000), 0)
+    assert ledger.price("free_first", {"SKU": 2}).total == Money(4_500_000)
+    assert ledger.price("nobody", {"SKU": 2}).reason == "no price sheet"

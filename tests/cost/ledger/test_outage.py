@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -71,17 +71,21 @@ def test_what_a_dead_process_could_not_record_is_recorded_by_the_next(sturdy, en
         sturdy._spool.close()  # as the end of its process does
     until(lambda: sturdy.problem is None)
     sturdy.close()
-    after = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)
-    until(lambda: after.budgets()[0].settled == Money(FLAT))
-    after.close()
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)) as after:
+        until(lambda: after.budgets()[0].settled == Money(FLAT))
 
 
-def test_an_abandoned_reserve_that_had_not_begun_never_happens(sturdy, engine):
+def test_an_abandoned_reserve_holds_nothing(sturdy, engine):
+    def give_up():
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=0.2)
+
     with held_by_another_program(engine):
-        with pytest.raises(LedgerUnavailable):
-            sturdy.reserve(hold(), wait_s=0.1)  # begun
-        with pytest.raises(LedgerUnavailable):
-            sturdy.reserve(hold(), wait_s=0.1)  # queued behind it
+        waiting = [threading.Thread(target=give_up) for _ in range(3)]
+        for thread in waiting:
+            thread.start()
+        for thread in waiting:
+            thread.join()
     until(lambda: sturdy.problem is None and sturdy.budgets()[0].committed == Money(0))
     with engine.connect() as connection:
         assert set(connection.execute(text("SELECT state FROM attempts")).scalars()) <= {"released"}
@@ -105,14 +109,14 @@ def test_a_commit_whose_end_nobody_saw_is_taken_back_if_it_happened(url, engine,
                 )
             )
 
-    ledger = Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05, crashpoint=cut)
-    ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money.usd("1")))
-    victim.set()
-    with pytest.raises(LedgerUnavailable):
-        ledger.reserve(hold(), wait_s=10)
-    until(lambda: ledger.problem is None and ledger.budgets()[0].committed == Money(0))
-    ledger.settle(ledger.reserve(hold(), wait_s=10).attempt_id)
-    ledger.close()
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600, crashpoint=cut)) as ledger:
+        ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money.usd("1")))
+        victim.set()
+        with pytest.raises(LedgerUnavailable):
+            ledger.reserve(hold(), wait_s=10)
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool")) as after:
+        assert after.budgets()[0].committed == Money(0)
+        after.settle(after.reserve(hold(), wait_s=10).attempt_id)
     assert list(verify(engine)) == []
 
 
@@ -125,7 +129,7 @@ def test_a_server_that_was_started_again_costs_no_failed_reserve(sturdy, engine)
 
 def fill_up(ledger):
     for _ in range(200):
-        ledger.reserve(hold(tags={"t": "y" * 2000}), wait_s=10)
+        ledger.reserve(hold(tags={f"t{n}": "y" * 128 for n in range(16)}), wait_s=10)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -157,22 +161,33 @@ def test_a_database_that_can_not_be_written_refuses_paid_calls(url, engine, sqli
     read_only.dispose()
 
 
-def test_an_operation_that_can_not_be_written_does_not_take_its_neighbours_with_it(sturdy, engine):
+def test_an_operation_that_can_not_be_written_does_not_take_its_neighbours_with_it(sturdy):
     outcomes = []
 
-    def reserve(client):
+    def reserve(units):
         try:
-            outcomes.append(sturdy.reserve(hold(client=client), wait_s=20).price)
+            outcomes.append(sturdy.reserve(hold(usage={"SKU": units}), wait_s=20).price)
         except LedgerUnavailable:
             outcomes.append(None)
 
-    # PostgreSQL refuses text with NUL; SQLite takes it.
-    threads = [threading.Thread(target=reserve, args=("a\0b" if number == 7 else "shop",)) for number in range(20)]
+    more_than_a_ledger_holds = 2**62
+    threads = [threading.Thread(target=reserve, args=(more_than_a_ledger_holds if number == 7 else 1,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert outcomes.count(None) == (1 if engine.dialect.name == "postgresql" else 0)
+    assert (outcomes.count(None), outcomes.count(Money(FLAT))) == (1, 19)
+    assert sturdy.problem is None
+
+
+def test_while_the_database_is_away_a_paid_call_is_refused_at_once(sturdy, engine):
+    with held_by_another_program(engine):
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=0.2)
+        with pytest.raises(LedgerUnavailable):
+            sturdy.reserve(hold(), wait_s=3600)
+    until(lambda: sturdy.problem is None)
+    sturdy.reserve(hold(), wait_s=10)
 
 
 def test_a_closed_ledger_takes_nothing_more(ledger):

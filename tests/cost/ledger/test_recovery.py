@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import select
 
-from cost.ledger import Budget, BudgetExhausted
+from cost.ledger import Budget, BudgetExhausted, recovery
 from cost.ledger.schema import attempts
 from cost.money import Money
 from tests.cost.sheets import FLAT, hold
@@ -65,3 +65,11 @@ def test_a_clock_that_jumps_ahead_expires_no_hold(ledger, budget, clock):
     clock.jump(days=40)
     assert ledger.sweep() == 0
     assert sums(ledger) == (0, FLAT, 0)
+
+
+def test_many_lost_holds_are_swept_in_pages(ledger, clock, monkeypatch):
+    monkeypatch.setattr(recovery, "_OVERDUE", recovery._OVERDUE.limit(4))
+    for _ in range(10):
+        ledger.reserve(hold())
+    clock.advance(hours=1)
+    assert [ledger.sweep() for _ in range(4)] == [4, 4, 2, 0]

@@ -20,7 +20,7 @@ def spool(tmp_path):
 
 def replayed(spool):
     seen = []
-    spool.replay(seen.append)
+    spool.replay(seen.extend)
     return seen
 
 
@@ -28,7 +28,7 @@ def test_what_waits_is_replayed_as_it_was_until_it_was_recorded(spool):
     spool.add(FIRST)
     spool.add(SECOND)
 
-    def database_is_away(_resolve):
+    def database_is_away(_resolves):
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -41,10 +41,9 @@ def test_nothing_is_lost_that_is_added_during_a_replay(spool):
     spool.add(FIRST)
     seen = []
 
-    def slow(resolve):
-        if not seen:
-            spool.add(SECOND)
-        seen.append(resolve)
+    def slow(resolves):
+        spool.add(SECOND)
+        seen.extend(resolves)
 
     spool.replay(slow)
     assert seen == [FIRST]
