@@ -216,7 +216,7 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     if learning.truth is not None and seeing:
         votes, probabilities = _cross_fit(learning, seeing, rows, pull)
         silent = votes.silent
-    labels = len(learning.encoder.vocabulary) if votes is not None else 0
+    labels = len(learning.encoder.vocabulary)
     evidence = {p: learning.evidence[p].take(rows) for p in here}
     features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels)
     rewards, base = {}, {}
