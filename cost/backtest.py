@@ -182,6 +182,8 @@ class Replay:
                 ask, view, _ = policy.judge_many(state, known, len(here), {p: self.usd[p] for p in left}, multiplier)
                 if state:
                     self._answer(policy, state, view, here + start, np.flatnonzero(ask == STOP))
+                else:
+                    purse -= self._strangers(here[ask == STOP] + start, purse)
                 for j, provider in enumerate(policy.providers):
                     going = here[ask == j]
                     if len(going):
@@ -190,6 +192,17 @@ class Replay:
                         purse -= self.prices[provider] * len(going)
                         after = state | {provider}
                         waiting[after] = np.concatenate([waiting.get(after, going[:0]), going])
+
+    def _strangers(self, pictures: NDArray[np.intp], purse: Money) -> Money:
+        """Whom the policy knows can't be paid or can't answer: then the cheapest of the others who can, unlooked at. What that cost."""
+        before = self.spent
+        for i in pictures:
+            able = [
+                p for j, p in enumerate(self.test.providers) if self.can_answer[i, j] and self.prices[p] <= purse - (self.spent - before)
+            ]
+            if able:
+                self.ask([i], [min(able, key=lambda p: self.prices[p])])
+        return self.spent - before
 
     def _answer(self, policy: Policy, state: State, view: View, pictures: NDArray[np.intp], stopped: NDArray[np.intp]) -> None:
         """Write down how good the answers to those that stopped here are."""
