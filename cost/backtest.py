@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cost.escalation.baselines import one_threshold, oracle
 from cost.escalation.consensus import believe
 from cost.escalation.evidence import Floats
-from cost.escalation.fit import fit
+from cost.escalation.fit import ROWS_MIN, fit
 from cost.escalation.policy import COMBINED, STOP, Policy, State, View, choose_labels
 from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
@@ -98,15 +98,18 @@ def learn_online(run: Replay) -> None:
     The escalations that are paid anyway teach. Only the first pictures are shown to everybody, for a share of the money.
     """
     n = len(run.test)
-    at = min(run.limit.nanos * EXPLORE_SHARE // max(run.dearest.nanos, 1), EXPLORE_MAX, n)
-    at = run.ask_everybody(int(at))
-    pacer = None
+    affordable = run.limit.nanos // max(run.dearest.nanos, 1)
+    explored = min(max(int(affordable * EXPLORE_SHARE), ROWS_MIN), affordable // 2, EXPLORE_MAX, n)
+    if explored < ROWS_MIN:  # too little money to learn anything with
+        run.ask(range(n), [min(run.test.providers, key=lambda p: run.prices[p])])
+        return
+    run.ask(range(explored), run.test.providers)
+    at, pacer = explored, Pacer(lambda _: 0.0)
     while at < n:
-        seen = run.seen(max(at - LATEST_MAX, 0), at)
+        seen = run.seen([*range(explored), *range(max(explored, at - LATEST_MAX), at)])
         policy = fit(seen, run.usd, believe(seen))
-        pacer = Pacer(policy.multiplier_for) if pacer is None else pacer.follow(policy.multiplier_for)
         end = min(int(at * GROWTH) + 20, n)
-        run.run(policy, pacer, at, end)
+        run.run(policy, pacer.follow(policy.multiplier_for), at, end)
         at = end
 
 
@@ -147,23 +150,21 @@ class Replay:
             pacer.spent(self.spent - before, block)
             start += block
 
-    def ask_everybody(self, pictures: int) -> int:
-        """Show the first pictures to every provider; answer with the label that most name. How many there was money for."""
-        for i in range(pictures):
-            able = [p for j, p in enumerate(self.test.providers) if self.can_answer[i, j]]
-            for p in able:
-                self.asked[p][i] = True
-                self.spent += self.prices[p]
-            self.reward[i] = _majority(self.test, i, able)
-        return pictures
+    def ask(self, rows: Sequence[int], providers: Sequence[str]) -> None:
+        """Show these pictures to all these providers, while there is money; answer with what the most of them say."""
+        for i in rows:
+            able = [p for j, p in enumerate(self.test.providers) if p in providers and self.can_answer[i, j]]
+            price = sum((self.prices[p] for p in able), Money(0))
+            if able and price <= self.limit - self.spent:
+                self.spent += price
+                for p in able:
+                    self.asked[p][i] = True
+                self.reward[i] = _majority(self.test, i, able)
 
-    def seen(self, start: int, stop: int) -> Records:
+    def seen(self, rows: Sequence[int]) -> Records:
         """What was paid for of these pictures: no truth, no rewards."""
-        shown = {
-            p: [a if asked else None for a, asked in zip(self.test.answers[p][start:stop], self.asked[p][start:stop], strict=True)]
-            for p in self.test.providers
-        }
-        return Records(self.test.kind, self.test.providers, shown, self.test.truth[start:stop], {}).without_truth()
+        shown = {p: [self.test.answers[p][i] if self.asked[p][i] else None for i in rows] for p in self.test.providers}
+        return Records(self.test.kind, self.test.providers, shown, [None] * len(rows), {}).without_truth()
 
     def _lead(self, policy: Policy, start: int, stop: int, multiplier: float, purse: Money) -> None:
         """Ask about these pictures until each is answered; all of them together never cost more than the purse."""
@@ -181,6 +182,8 @@ class Replay:
                 ask, view, _ = policy.judge_many(state, known, len(here), {p: self.usd[p] for p in left}, multiplier)
                 if state:
                     self._answer(policy, state, view, here + start, np.flatnonzero(ask == STOP))
+                else:
+                    purse -= self._strangers(here[ask == STOP] + start, purse)
                 for j, provider in enumerate(policy.providers):
                     going = here[ask == j]
                     if len(going):
@@ -189,6 +192,17 @@ class Replay:
                         purse -= self.prices[provider] * len(going)
                         after = state | {provider}
                         waiting[after] = np.concatenate([waiting.get(after, going[:0]), going])
+
+    def _strangers(self, pictures: NDArray[np.intp], purse: Money) -> Money:
+        """Whom the policy knows can't be paid or can't answer: then the cheapest of the others who can, unlooked at. What that cost."""
+        before = self.spent
+        for i in pictures:
+            able = [
+                p for j, p in enumerate(self.test.providers) if self.can_answer[i, j] and self.prices[p] <= purse - (self.spent - before)
+            ]
+            if able:
+                self.ask([i], [min(able, key=lambda p: self.prices[p])])
+        return self.spent - before
 
     def _answer(self, policy: Policy, state: State, view: View, pictures: NDArray[np.intp], stopped: NDArray[np.intp]) -> None:
         """Write down how good the answers to those that stopped here are."""
@@ -206,9 +220,10 @@ class Replay:
 
 
 def _majority(test: Records, i: int, able: Sequence[str]) -> float:
-    """Reward of what the most providers answer, the first among equals."""
-    said = [labels_of(a) for p in able if (a := test.answers[p][i]) is not None]
-    return reward_of(test.kind, max(said, key=said.count), test.truth[i]) if said else np.nan
+    """Reward of what the most of these providers answer; the first's among equals, and where none lets its answer be seen."""
+    said = {p: labels_of(a) for p in able if (a := test.answers[p][i]) is not None}
+    most = max(said, key=lambda p: list(said.values()).count(said[p]), default=able[0])
+    return test.rewards[most].item(i)
 
 
 def _alike(pictures: NDArray[np.intp], can_answer: NDArray[np.bool_]) -> list[NDArray[np.intp]]:

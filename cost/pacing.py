@@ -4,7 +4,7 @@ A budget that is spent first come, first served is gone on the 23rd; one that is
 With one multiplier on money for all pictures of the window, none is bought that gains less a dollar than one that is left (the dual of
 the budget's constraint). Which multiplier that is depends on the pictures to come, so it is solved for again and again, with what is left.
 
-Source: https://arxiv.org/abs/2011.10124 (dual descent for budgets), https://arxiv.org/abs/1906.06361 (solving again with what is left)
+Source: https://arxiv.org/abs/2011.10124 (dual descent for budgets), https://arxiv.org/abs/1802.06192 (solving again with what is left)
 """
 
 from __future__ import annotations

@@ -143,11 +143,13 @@ class _Offer:
 
     def price(self, wanted: frozenset[str]) -> int:
         """Nano-dollars of the calls that it takes to answer what is wanted."""
+        if wanted >= self.features:
+            return self.nanos
         return sum(call.price.nanos for call in self.quote.calls if call.price is not None and call.features & wanted)
 
     def attempt(self, wanted: frozenset[str]) -> Attempt:
         mine = wanted & self.features
-        return Attempt(self.quote.provider, mine, Money(self.nanos if mine == self.features else self.price(mine)))
+        return Attempt(self.quote.provider, mine, Money(self.price(mine)))
 
 
 def choose_route(snapshot: Snapshot) -> Route:
@@ -195,7 +197,7 @@ def _read(quote: Quote, snapshot: Snapshot) -> _Offer:
         against = "circuit_open"
     elif quote.billed and quote.budget != "room":
         against = "budget_exhausted"
-    elif quote.billed and snapshot.max_cost is not None and _least(quote, snapshot) > snapshot.max_cost.nanos:
+    elif quote.billed and snapshot.max_cost is not None and nanos > snapshot.max_cost.nanos < _least(quote, snapshot):
         against = "over_max_cost"
     worth = quote.worth if snapshot.strategy == "auto" and quote.worth is not None and math.isfinite(quote.worth) else quality
     return _Offer(quote, features, nanos, p95 if p95 is not None and math.isfinite(p95) else 0.0, quality, worth, against)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost.escalation.evidence import Encoder, Floats
 from cost.records import Records
@@ -37,8 +38,8 @@ def one_threshold(taught: Records, test: Records, prices_usd: Mapping[str, float
         return np.zeros(len(test)), np.zeros(len(test))
     _, first, second, threshold = best
     asked = _surest(encoder, test, first) <= threshold
-    reward = np.nan_to_num(np.where(asked, test.rewards[second], test.rewards[first]))
-    return reward, prices_usd[first] + asked * prices_usd[second]
+    earned: Floats = np.nan_to_num(np.where(asked, test.rewards[second], test.rewards[first]))
+    return earned, prices_usd[first] + asked.astype(np.float64) * prices_usd[second]
 
 
 def oracle(test: Records, prices_usd: Mapping[str, float], usd_per_picture: float) -> Outcome:
@@ -58,10 +59,11 @@ def oracle(test: Records, prices_usd: Mapping[str, float], usd_per_picture: floa
     return np.maximum(rewards[np.arange(len(chosen)), chosen], 0.0), costs[chosen]
 
 
-def _argmax(rewards: Floats, costs: Floats, multiplier: float) -> np.ndarray:
+def _argmax(rewards: Floats, costs: Floats, multiplier: float) -> NDArray[np.intp]:
     """The best provider for each picture, the cheapest among equals."""
     cheap = np.argsort(costs, kind="stable")
-    return cheap[(rewards - multiplier * costs)[:, cheap].argmax(axis=1)]
+    chosen: NDArray[np.intp] = cheap[(rewards - multiplier * costs)[:, cheap].argmax(axis=1)]
+    return chosen
 
 
 def _surest(encoder: Encoder, records: Records, provider: str) -> Floats:

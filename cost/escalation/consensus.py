@@ -42,7 +42,7 @@ def probabilities(seen: Records, evidence: Mapping[str, Said], labels: int) -> F
     weights = {p: np.zeros(len(RIDGE) + labels) for p in seen.providers}
     chance = np.zeros((n, labels))
     # Two that agree may both be wrong; who is right how often shows where three answered.
-    views = sum(evidence[p].answered.astype(np.intp) for p in seen.providers)
+    views = np.sum([evidence[p].answered for p in seen.providers], axis=0)
     judged, compared = views >= min(JUDGES, views.max()), views >= min(2, views.max())
     for round_ in range(2 * ROUNDS):
         late = round_ >= ROUNDS

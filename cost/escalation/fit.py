@@ -20,9 +20,9 @@ from cost.escalation.policy import COMBINED, Policy, State, StateModel, choose_l
 from cost.escalation.votes import VoteModel, fit_votes, shapes_for
 from cost.records import Kind, Records, labels_of, reward_of
 
-FOLDS = 3
-ROWS_MAX = 12_000  # more records than this teach little more, and a fit should take seconds
-ROWS_MIN = 25  # a state seen on fewer records is never entered
+FOLDS = 5
+ROWS_MAX = 8_000  # more records than this teach little more, and a fit should take seconds
+ROWS_MIN = 10  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
 BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
 RIDGE = 30.0
@@ -183,9 +183,9 @@ def choose_pull(learning: Learning, providers: Sequence[str]) -> float:
 
 def _log_loss(kind: Kind, truth: Floats, probabilities: Floats) -> float:
     p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    if kind == "label":
-        return -np.sum(truth * np.log(p)).item()
-    return -np.sum(np.where(probabilities > 0, truth * np.log(p) + (1 - truth) * np.log(1 - p), 0.0)).item()
+    of_true = truth * np.log(p)
+    loss = of_true if kind == "label" else np.where(probabilities > 0, of_true + (1 - truth) * np.log(1 - p), 0.0)
+    return -1.0 * np.sum(loss).item()
 
 
 def _cross_fit(learning: Learning, seeing: Sequence[str], rows: NDArray[np.intp], pull: float) -> tuple[VoteModel, Floats]:
@@ -216,7 +216,7 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     if learning.truth is not None and seeing:
         votes, probabilities = _cross_fit(learning, seeing, rows, pull)
         silent = votes.silent
-    labels = len(learning.encoder.vocabulary) if votes is not None else 0
+    labels = len(learning.encoder.vocabulary)
     evidence = {p: learning.evidence[p].take(rows) for p in here}
     features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels)
     rewards, base = {}, {}
@@ -250,7 +250,7 @@ def _combined_reward(learning: Learning, probabilities: Floats, silent: float, r
     assert learning.truth is not None
     truth = learning.truth[rows]
     chosen = choose_labels(learning.records.kind, learning.encoder.vocabulary, probabilities, silent)
-    hit = np.sum(truth * chosen, axis=1)
+    hit: Floats = np.sum(truth * chosen, axis=1)
     if learning.records.kind == "label":
         return hit
     union = np.sum(np.maximum(truth, chosen), axis=1)

@@ -147,7 +147,15 @@ class Policy:
 
     def view(self, state: State, evidence: Evidence, n: int) -> View:
         """What this state's model says of n pictures."""
-        return view_of(self.states[state], self.providers, state, evidence, n)
+        model = self.states[state]
+        probabilities = None if model.votes is None else model.votes.probabilities(evidence, n)
+        silent = 0.0 if model.votes is None else model.votes.silent
+        here = [p for p in self.providers if p in state]
+        features = features_of(self.kind, here, evidence, n, probabilities, silent, len(self.encoder.vocabulary))
+        rewards = features @ model.worth
+        if probabilities is not None and COMBINED in model.candidates:
+            rewards[:, model.candidates.index(COMBINED)] += expected_reward(self.kind, probabilities, silent)
+        return View(features, probabilities, np.clip(rewards, 0.0, 1.0))
 
     def combine(self, answers: Mapping[str, Answer | None]) -> Answer:
         """The combined answer, each label with its calibrated probability; empty where this state can't combine."""
@@ -173,19 +181,6 @@ class Policy:
         if low == place:
             return onward[:, low]
         return onward[:, low] + (place - low) * (onward[:, low + 1] - onward[:, low])
-
-
-def view_of(model: StateModel, providers: Sequence[str], state: State, evidence: Evidence, n: int) -> View:
-    """What a state's model says of n pictures."""
-    probabilities = None if model.votes is None else model.votes.probabilities(evidence, n)
-    silent = 0.0 if model.votes is None else model.votes.silent
-    kind = "tags" if model.votes is None else model.votes.kind
-    labels = model.votes.table.shape[1] if model.votes is not None else 0
-    features = features_of(kind, [p for p in providers if p in state], evidence, n, probabilities, silent, labels)
-    rewards = features @ model.worth
-    if probabilities is not None and COMBINED in model.candidates:
-        rewards[:, model.candidates.index(COMBINED)] += expected_reward(kind, probabilities, silent)
-    return View(features, probabilities, np.clip(rewards, 0.0, 1.0))
 
 
 def features_of(

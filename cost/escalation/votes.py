@@ -137,7 +137,8 @@ def _named(providers: Sequence[str], evidence: Evidence, n: int, labels: int) ->
 
 def _softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _sigmoid(logits: Floats) -> Floats:

@@ -23,6 +23,12 @@ SEEDS = (1, 5, 10, 50, 100)
 OBJECTS = frozenset({"objects"})
 
 
+def say(*words: str) -> None:
+    """One line at once, so that a long run shows how far it is."""
+    sys.stdout.write(" ".join(words) + "\n")
+    sys.stdout.flush()
+
+
 def decide() -> None:
     """The time of one decision among three providers."""
     prices = {"local": Money(700), "rekognition": Money.usd("0.001"), "google_vision": Money.usd("0.00225")}
@@ -34,7 +40,7 @@ def decide() -> None:
         choose_route(snapshot)
         times.append(time.perf_counter_ns() - start)
     p50, p99 = np.quantile(times, [0.5, 0.99]) / 1000
-    print(f"choose_route, three providers: p50 {p50:.1f} us, p99 {p99:.1f} us")
+    say(f"choose_route, three providers: p50 {p50:.1f} us, p99 {p99:.1f} us")
 
 
 def row(records: Records, prices: dict[str, Money], budget: float, *, online: bool = False, seeds: tuple[int, ...] = SEEDS) -> str:
@@ -57,7 +63,7 @@ def table(names: list[str], online: bool = False) -> None:
     for name in names:
         records, prices = load(name)
         for budget in (2, 3.5, 5) if online else (2, 3.5, 5, 7.5, 10):
-            print(name, "online" if online else "", row(records, prices, budget, online=online), flush=True)
+            say(name, "online" if online else "", row(records, prices, budget, online=online))
 
 
 def match(names: list[str]) -> None:
@@ -69,7 +75,7 @@ def match(names: list[str]) -> None:
             budget = Decimal(prices[best].nanos) * 10_000 / 10**9 * Decimal(str(percent)) / 100
             reports = [replay(records, prices, budget, seed=seed) for seed in SEEDS]
             gap = 100 * np.mean([r["policy"]["accuracy"] - r["baselines"][best]["accuracy"] for r in reports])
-            print(f"{name}: {percent} % of {best}'s price: {gap:+.2f} points against it", flush=True)
+            say(f"{name}: {percent} % of {best}'s price: {gap:+.2f} points against it")
 
 
 def perturbed(records: Records, prices: dict[str, Money]) -> dict[str, tuple[Records, dict[str, Money]]]:
@@ -116,7 +122,7 @@ def perturb(names: list[str]) -> None:
     """Whether the advantage over one threshold and the best single provider in budget holds on variants."""
     for name in names:
         for what, (records, prices) in perturbed(*load(name)).items():
-            print(f"{name}, {what}:", row(records, prices, 5, seeds=(1, 5)), flush=True)
+            say(f"{name}, {what}:", row(records, prices, 5, seeds=(1, 5)))
 
 
 def load(name: str) -> tuple[Records, dict[str, Money]]:

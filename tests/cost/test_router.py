@@ -192,7 +192,7 @@ def keeps_the_limits(snapshot):
         assert sorted(covered) == sorted(snapshot.features), "every feature once"
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(snapshots())
 def test_no_route_is_over_the_limits(snapshot):
     keeps_the_limits(snapshot)

@@ -1,0 +1,73 @@
+"""Boxes of several providers around the same thing become one: weighted boxes fusion.
+
+Source: https://arxiv.org/abs/1910.13302
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+IOU_MIN = 0.55  # the paper's best threshold
+
+Corners = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One provider's box.
+
+    Attributes:
+        provider: who drew it.
+        label: canonical name.
+        chance: calibrated probability that it is right, in [0, 1]; never a provider's raw confidence.
+        corners: x_min, y_min, x_max, y_max as fractions of the picture.
+    """
+
+    provider: str
+    label: str
+    chance: float
+    corners: Corners
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One thing: the mean box of its votes, weighted by their chance; right unless all of its providers are wrong."""
+
+    label: str
+    chance: float
+    corners: Corners
+    votes: tuple[Vote, ...]
+
+
+def fuse(votes: Iterable[Vote]) -> tuple[Fused, ...]:
+    """Votes of one label that overlap become one box, surest first. A provider has one vote on a thing."""
+    fused: list[Fused] = []
+    for vote in sorted(votes, key=lambda v: (-v.chance, v.provider, v.label, v.corners)):
+        free = [f for f in fused if f.label == vote.label and all(v.provider != vote.provider for v in f.votes)]
+        best = max(free, key=lambda f: overlap(f.corners, vote.corners), default=None)
+        if best is not None and overlap(best.corners, vote.corners) > IOU_MIN:
+            fused[fused.index(best)] = _mean((*best.votes, vote))
+        else:
+            fused.append(_mean((vote,)))
+    return tuple(sorted(fused, key=lambda f: -f.chance))
+
+
+def _mean(votes: tuple[Vote, ...]) -> Fused:
+    weights = [max(vote.chance, 1e-9) for vote in votes]
+    total = sum(weights)
+    left, top, right, bottom = (sum(w * v.corners[k] for w, v in zip(weights, votes, strict=True)) / total for k in range(4))
+    wrong = 1.0
+    for vote in votes:
+        wrong *= 1.0 - vote.chance
+    return Fused(votes[0].label, 1.0 - wrong, (left, top, right, bottom), votes)
+
+
+def overlap(a: Corners, b: Corners) -> float:
+    """Intersection over union, in [0, 1]; 0 for boxes without an area."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
