@@ -51,6 +51,13 @@ def test_a_deployments_sheet_takes_the_place_of_the_built_in_one_and_leaves_the_
     assert book["rekognition"] == load_prices()["rekognition"]
 
 
+def test_the_form_that_the_readme_shows_is_the_form_that_is_read(load):
+    example = (BUILT_IN / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    sheet, day = load(example)["google_vision"], date(2026, 11, 22)
+    costs = [price_call(sheet, {"SAFE_SEARCH_DETECTION": 1}, {"all labels": used}, day).total for used in (999, 1_000)]
+    assert [str(cost) for cost in costs] == ["0", "0.0015"]
+
+
 def test_all_problems_are_told_at_once_each_with_its_place(load):
     with pytest.raises(BadPriceSheet) as caught:
         load(

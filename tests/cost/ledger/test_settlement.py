@@ -1,3 +1,5 @@
+from contextlib import closing
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -5,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from cost.ledger import Budget
+from cost.ledger import Budget, Correction, Ledger, UnknownAttempt
 from cost.ledger.schema import attempts, corrections
 from cost.money import Money
-from tests.cost.sheets import FLAT, hold
+from tests.cost.sheets import BOOK, FLAT, hold
 
 EVER = (date(2000, 1, 1), date(2100, 1, 1))
 
@@ -111,6 +113,31 @@ def test_a_dear_unit_that_is_given_back_keeps_what_the_cheap_one_behind_it_now_c
         ledger.settle(reservation.attempt_id)
     ledger.release(held[0].attempt_id, outcome="unreachable")
     assert sums(ledger) == (10 * 1_000_000, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "book", [{}, BOOK | {"free_first": replace(BOOK["free_first"], counted="list")}], ids=["provider gone", "other terms"]
+)
+def test_units_given_back_under_other_prices_correct_nobody(ledger, budget, engine, clock, tmp_path, book):
+    held = [ledger.reserve(hold("free_first")) for _ in range(4)]
+    ledger.settle(held[3].attempt_id)
+    with closing(Ledger(engine, book, spool=tmp_path / "later", now=clock.now, elapsed=clock.elapsed)) as later:
+        later.release(held[0].attempt_id, outcome="unreachable", wait_s=10)
+    assert sums(ledger) == (2_250_000, 0, 0)
+    assert ledger.month_to_date_units("free_first") == {"SKU": 3}
+
+
+def test_a_correction_is_a_row_and_counts_where_its_attempt_counted(ledger, budget, clock):
+    attempt_id = ledger.reserve(hold()).attempt_id
+    ledger.settle(attempt_id)
+    clock.advance(days=40)  # into another window
+    ledger.correct(Correction(day="2026-11-22", provider="flat", sku="SKU", amount=Money(-7), reason="invoice", attempt_id=attempt_id))
+    assert sums(ledger) == (0, 0, 0)
+    ledger.correct(Correction(day="2026-11-22", provider="flat", sku="SKU", amount=Money(9), units=1, reason="not in the ledger"))
+    assert sums(ledger) == (9, 0, 0)
+    assert settled(ledger) == FLAT - 7 + 9
+    with pytest.raises(UnknownAttempt):
+        ledger.correct(Correction(day="2026-11-22", provider="flat", sku="SKU", amount=Money(1), reason="x", attempt_id="0" * 32))
 
 
 STEPS = st.lists(

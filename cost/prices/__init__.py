@@ -1,0 +1,1 @@
+"""Price sheets, one file a provider; `README.md` shows their form."""
