@@ -318,15 +318,9 @@ class Ledger:
         return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s)
 
     def _run(self, operations: Sequence[Operation]) -> list[Any]:
-<<<<<<< HEAD
         return [self._wait(future, 10 * WAIT_S) for future in [self._writer.submit(operation) for operation in operations]]
 
     def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S) -> Any:
-=======
-        return [self._wait(future) for future in [self._writer.submit(operation) for operation in operations]]
-
-    def _wait(self, future: "Future[Any]", wait_s: float = 10 * WAIT_S) -> Any:
->>>>>>> ledger
         try:
             return future.result(timeout=wait_s)
         except TimeoutError as error:

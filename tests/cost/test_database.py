@@ -67,15 +67,12 @@ def test_a_network_file_system_is_recognised_by_the_deepest_mount(tmp_path):
     assert file_system_of(tmp_path, tmp_path / "none") == ""
 
 
-<<<<<<< HEAD
-=======
 def test_a_file_on_a_network_file_system_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("cost.database.file_system_of", lambda *_: "nfs4")
     with pytest.raises(BadDatabase, match="nfs4"):
         open_database(f"sqlite:///{tmp_path}/gateway.db")
 
 
->>>>>>> ledger
 def test_a_transaction_that_reads_and_then_writes_waits_for_its_turn(engine):
     """A deferred one would fail at once, whatever the busy timeout."""
     with write_transaction(engine) as connection:

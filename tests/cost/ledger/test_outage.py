@@ -7,14 +7,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
-<<<<<<< HEAD
-from sqlalchemy import text
-
-from cost.database import open_database
-=======
 from sqlalchemy import event, text
 
->>>>>>> ledger
 from cost.ledger import Budget, Ledger, LedgerUnavailable
 from cost.ledger.verify import verify
 from cost.money import Money
@@ -156,23 +150,12 @@ def test_a_full_disk_refuses_paid_calls_until_there_is_room_and_harms_nothing(ur
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-<<<<<<< HEAD
-def test_a_database_that_can_not_be_written_refuses_paid_calls(url, engine, sqlite_url, tmp_path):
-    read_only = open_database(f"{sqlite_url.replace('sqlite:///', 'sqlite:///file:')}?mode=ro&uri=true")
-    ledger = Ledger(read_only, BOOK, spool=tmp_path / "spool", tick_s=0.05)
-    with pytest.raises(LedgerUnavailable, match="readonly"):
-        ledger.reserve(hold(), wait_s=10)
-    assert "readonly" in ledger.problem
-    ledger.close()
-    read_only.dispose()
-=======
 def test_a_database_that_can_not_be_written_refuses_paid_calls(url, engine, tmp_path):
     event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA query_only=ON"))
     with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05)) as ledger:
         with pytest.raises(LedgerUnavailable, match="readonly"):
             ledger.reserve(hold(), wait_s=10)
         assert "readonly" in ledger.problem
->>>>>>> ledger
 
 
 def test_an_operation_that_can_not_be_written_does_not_take_its_neighbours_with_it(sturdy):
