@@ -1,8 +1,12 @@
 """The console script: one module a command, imported only when it runs."""
 
 import importlib
+import os
 
 import click
+
+# Our matrices are small: threads of the linear algebra cost ten times what they bring. Read when numpy is loaded, which is later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _COMMANDS = {
     "serve": "one gateway in the foreground",
@@ -10,7 +14,7 @@ _COMMANDS = {
     "keys": "who may call: list, create, revoke",
     "report": "what was spent, as a table",
     "ledger": "verify every entry and sum; confirm the clock",
-    "backtest": "recorded answers replayed through the policy that routes",
+    "backtest": "recorded answers replayed: is another answer worth its price?",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }
 
