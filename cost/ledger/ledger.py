@@ -292,6 +292,9 @@ class Ledger:
         self._spool.close()
 
     def _resolve(self, resolve: Resolve, wait_s: float) -> None:
+        if self.problem is not None:
+            self._keep_for_later(resolve)
+            return
         try:
             future = self._writer.submit(resolve)
             try:
