@@ -19,7 +19,7 @@ from cost.records import BadRecords
 @click.option("--online", is_flag=True, help="Start knowing nothing and see only what was paid for, under a hard budget.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(records: Path, prices: Path, budget: str, train: float, seed: int, online: bool, as_json: bool) -> None:
-    """Replay RECORDS, the same pictures answered by several providers, through a policy that learns when another answer is worth its price."""
+    """Replay RECORDS, the same pictures answered by several providers, through a policy that learns when another is worth its price."""
     try:
         dollars = Decimal(budget)
     except InvalidOperation as error:
