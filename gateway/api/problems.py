@@ -47,7 +47,7 @@ def problem_response(error: Exception) -> Response:
         **problem.members,
     }
     g.facts = {**g.get("facts", {}), "code": problem.code}
-    response = Response(json.dumps(document), problem.status, mimetype="application/problem+json")
+    response = Response(json.dumps(document, ensure_ascii=False), problem.status, mimetype="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
     if isinstance(problem, errors.Unauthenticated):
