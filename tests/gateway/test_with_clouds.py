@@ -140,7 +140,9 @@ def test_a_paid_answer_is_billed_once_and_the_ledger_says_the_same(gateway, amaz
 
 
 def test_objects_and_labels_are_one_billed_call_and_faces_another(gateway, amazon):
-    answer = gateway.detect("?features=objects,labels,faces&providers=rekognition").json
+    response = gateway.detect("?features=objects,labels,faces&providers=rekognition")
+    answer = response.json
+    assert response.status_code == 200, response.text
     assert amazon.bill.units() == {"DetectLabels": 1, "DetectFaces": 1}
     assert answer["cost_usd"] == "0.002"
     assert len(answer["attempts"]) == 2
@@ -351,8 +353,11 @@ def test_stopping_lets_a_paid_call_settle(gateway_of, amazon):
     gateway = gateway_of("rekognition")
     amazon.conduct.change(latency_ms_p50=500.0, latency_ms_p95=501.0)
     caller = threading.Thread(target=lambda: gateway.detect("?deadline_ms=3000"))
+    seen_before = len(amazon.received)
     caller.start()
-    time.sleep(0.25)
+    give_up_at = time.monotonic() + 5
+    while len(amazon.received) == seen_before and time.monotonic() < give_up_at:
+        time.sleep(0.01)
     gateway.parts.close()
     caller.join()
     assert gateway_of("rekognition").total()["cost_usd"] == "0.001"
