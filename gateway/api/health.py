@@ -51,7 +51,7 @@ class Readiness(GatewayResource):
 
     roles: ClassVar[frozenset[Role]] = OPEN
 
-    @describes(Description("Whether a picture would be answered now, and the state of each dependency; 503 if not", answers=ReadinessOut))
+    @describes(Description("Whether a picture would be answered now; the state of each dependency", ReadinessOut, unready=ReadinessOut))
     def get(self) -> Response:
         """Ask each dependency."""
         providers = {name: line.provider.health() for name, line in self.parts.dispatcher.lines.items()}

@@ -102,6 +102,8 @@ def _responses(description: Description, needs_key: bool) -> dict[str, Any]:
     if description.answers:
         good["content"] = {"application/json": {"schema": _ref(description.answers)}}
     responses = {str(description.status): good}
+    if description.unready:
+        responses["503"] = {"description": "Not ready", "content": {"application/json": {"schema": _ref(description.unready)}}}
     for error in (*_ALWAYS, *(_WITH_KEY if needs_key else ()), *description.errors):
         told = responses.setdefault(str(error.status), {"description": ""})
         told["description"] = f"{told['description']}\n\n`{error.code}`: {inspect.getdoc(error)}".strip()

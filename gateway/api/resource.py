@@ -46,6 +46,7 @@ class Description:
         status: of that answer.
         body: the schema of a JSON body.
         query: the schema whose fields are query parameters.
+        unready: the schema of a 503 that is an answer, not a problem.
         image: whether the body is a picture, in the three forms of `POST /v1/detections`.
         errors: what else may be answered.
     """
@@ -55,6 +56,7 @@ class Description:
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    unready: type[BaseModel] | None = None
     image: bool = False
     errors: tuple[type[GatewayError], ...] = ()
 
