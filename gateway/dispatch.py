@@ -18,6 +18,7 @@ _FALLBACK_MS_P95 = 250.0
 """What a fallback is thought to take where nothing is known of its speed."""
 
 _SETTLE_S = 0.25
+_WRITING_S = 0.02
 _SLACK_S = 0.05
 """Threads start late on a busy machine: a fallback's own time is not enough."""
 
@@ -72,8 +73,9 @@ class Dispatcher:
         return outcome
 
     def time_limit_s(self, options: Options) -> float:
-        """How long a request may take in all."""
-        return (options.deadline_ms or self._default_deadline_ms) / 1000
+        """How long a request may take in all, less what writing its answer takes: the client's clock runs until it has read it."""
+        limit_s = (options.deadline_ms or self._default_deadline_ms) / 1000
+        return limit_s - min(_WRITING_S, limit_s / 40)
 
     def close(self) -> None:
         """Let running calls end."""
