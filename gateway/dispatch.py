@@ -17,10 +17,14 @@ from providers.images import Image
 _FALLBACK_MS_P95 = 250.0
 """What a fallback is thought to take where nothing is known of its speed."""
 
-_SETTLE_S = 0.25
-_WRITING_S = 0.02
 _SLACK_S = 0.05
 """Threads start late on a busy machine: a fallback's own time is not enough."""
+
+_SETTLE_S = 0.25
+"""How long an answer that is ready waits for the ledger to know its attempts."""
+
+_WRITING_S = 0.02
+"""What becoming JSON and leaving takes at the end of a deadline."""
 
 
 class Dispatcher:
