@@ -6,6 +6,7 @@ from typing import ClassVar
 from flask import Response, g, request
 
 from cost.ledger import IdempotencyKey
+from cost.ledger.terms import tags_text
 from gateway import errors
 from gateway.api.problems import problem_response
 from gateway.api.resource import Description, GatewayResource, describes, json_response
@@ -77,7 +78,12 @@ class Detections(GatewayResource):
     def _bill(self, options: Options, key: IdempotencyKey | None) -> Bill:
         """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""
         ceiling = self.parts.settings.default_max_cost_usd if options.max_cost_usd is None else options.max_cost_usd
-        return Bill(new_id(), g.key.name, {**options.tags, **g.key.tags}, ceiling, key)
+        tags = {**options.tags, **g.key.tags}
+        try:
+            tags_text(tags)
+        except ValueError as error:  # before anything is asked or held: the ledger could not keep them
+            raise errors.InvalidParameter("tags", f"tags, those of the key included: {error}.") from error
+        return Bill(new_id(), g.key.name, tags, ceiling, key)
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:

@@ -367,3 +367,12 @@ def test_a_probe_that_says_nothing_about_health_leaves_its_place_to_the_next(toy
     ask(dispatcher, deadline_ms=60_000)
     ask(dispatcher, deadline_ms=60_000)
     assert paid.asked == 7, "the first probe did not keep its place for a minute"
+
+
+def test_a_step_that_breaks_off_loses_no_thread_and_leaves_no_hold(toybox):
+    paid = Toy("rekognition")
+    dispatcher = toybox.dispatcher(paid, threads=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="can't be a tag"):
+            dispatcher.detect(picture(), Options(), Bill(new_id(), "tester", {"a:b": "x"}), time.monotonic() + 2)
+    assert ask(dispatcher).provider == "rekognition"

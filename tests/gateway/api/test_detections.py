@@ -158,3 +158,9 @@ def test_every_row_of_bad_input_stands_in_the_readme():
     readme = (PHOTOS.parent.parent / "README.md").read_text(encoding="utf-8")
     for case, (_, status, code) in BAD.items():
         assert f"| {case} | {status} | `{code}` |" in readme
+
+
+@pytest.mark.parametrize("tags", [",".join(f"t{n}:x" for n in range(17)), f"{'n' * 65}:x"], ids=["seventeen", "a long name"])
+def test_tags_that_the_ledger_can_not_keep_are_refused_before_anybody_is_asked(client, tags):
+    response = raw(client, query=f"?tags={tags}")
+    assert (response.status_code, response.json["parameter"]) == (422, "tags")
