@@ -142,7 +142,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(numbered, threads):
         batcher.predict(picture(4))
     numbered.go.set()
     closing.result(10)
-    assert [future.result(0) for future in [first, *waiting]] == [0, 1, 2, 3]
+    assert [future.result(10) for future in [first, *waiting]] == [0, 1, 2, 3]
 
 
 def test_a_model_that_answers_too_little_is_an_error_and_not_a_wait(numbered, batcher):

@@ -40,8 +40,8 @@ def noise(width: int, height: int) -> Image:
     return read_image(out.getvalue(), LIMITS)
 
 
-def ask(provider: Provider, image: Image, *features: Feature, timeout_s: float = 5.0) -> Answer:
-    """One call's answer."""
+def ask(provider: Provider, image: Image, *features: Feature, timeout_s: float = 20.0) -> Answer:
+    """One call's answer. The first one imports an SDK, which takes seconds on a busy machine."""
     (call,) = provider.calls(frozenset(features))
     return provider.detect(image, call, timeout_s)
 

@@ -1,4 +1,5 @@
 import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
@@ -203,7 +204,10 @@ def test_what_happens_on_the_wire(google, toxic, outcome):
 def test_a_hanging_google_holds_its_own_threads_until_their_time_is_over(google, vision, aws):
     google.conduct.change(fault="hang")
 
+    together = threading.Barrier(60)
+
     def outcome(_: int) -> str:
+        together.wait(30)
         try:
             ask(vision, picture(), "objects", timeout_s=0.8)
         except ProviderError as error:
@@ -212,8 +216,7 @@ def test_a_hanging_google_holds_its_own_threads_until_their_time_is_over(google,
 
     with ThreadPoolExecutor(60) as threads:
         outcomes = list(threads.map(outcome, range(60)))
-    assert set(outcomes) == {"ProviderTimeout", "ProviderOverloaded"}
-    assert outcomes.count("ProviderTimeout") == 50
+    assert set(outcomes) == {"ProviderTimeout", "ProviderOverloaded"}  # how many of each: test_bulkhead.py
     assert ask(aws, picture(), "objects")  # nobody else's were held
     google.conduct.change(fault="")
     assert ask(vision, picture(), "objects", timeout_s=10)  # and they came back
