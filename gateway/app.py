@@ -25,6 +25,8 @@ from gateway.metering import Meter
 from gateway.parts import Parts
 from gateway.reads import BoundedReads
 from gateway.settings import BadSettings, Settings
+from gateway.web import add_pages
+from gateway.web.sessions import Sessions
 from providers import registry
 from providers.contract import BadEnvironment, Provider
 from providers.local import Local
@@ -47,12 +49,14 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
         BadSettings: with every problem of every provider's variables.
     """
     parts = _build_parts(settings, os.environ if environ is None else environ)
-    app = Flask("gateway", static_folder=None)
+    sessions = Sessions(parts.database, parts.keys, parts.reads)
+    app = Flask("gateway", static_folder=None, template_folder="web/templates")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["gateway"] = parts
     tell_each_request(app)
-    guard_every_route(app, parts.keys)
+    guard_every_route(app, parts.keys, sessions)
     add_resources(ProblemApi(app), parts)
+    add_pages(app, parts, sessions)
     return app
 
 

@@ -96,6 +96,12 @@ class Keys:
             return None
         return stored[0]
 
+    def in_use(self, key_id: str) -> tuple[Key, str] | None:
+        """A key that has not been revoked, and the SHA-256 of its secret: for who remembers whom it has let in."""
+        if key_id == BOOTSTRAP:
+            return (Key(BOOTSTRAP, BOOTSTRAP, "admin"), self._bootstrap_sha256) if self._bootstrap_sha256 else None
+        return self._stored(key_id)
+
     def all(self) -> list[Key]:
         """Every key in use, oldest first."""
         query = key_table.select().where(key_table.c.revoked_at.is_(None)).order_by(key_table.c.created_at)

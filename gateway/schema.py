@@ -1,4 +1,4 @@
-"""The gateway's own table: keys. Money's tables are `cost`'s."""
+"""The gateway's own tables: keys, and who is logged in to the pages. Money's tables are `cost`'s."""
 
 import sqlalchemy as sa
 
@@ -18,3 +18,15 @@ keys = sa.Table(
 sa.Index(
     "api_key_name_in_use", keys.c.name, unique=True, sqlite_where=keys.c.revoked_at.is_(None), postgresql_where=keys.c.revoked_at.is_(None)
 )
+
+web_sessions = sa.Table(
+    "web_session",
+    metadata,
+    sa.Column("id_sha256", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),
+    # HMAC of the key's hash under the session's token: a session ends with the secret that began it.
+    sa.Column("key_proof", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+)
+sa.Index("web_session_by_expiry", web_sessions.c.expires_at)

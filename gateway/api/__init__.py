@@ -10,11 +10,9 @@ from gateway.api.health import Liveness, Readiness
 from gateway.api.keys import KeyOfName, KeysOfAll
 from gateway.api.openapi import OpenApi
 from gateway.api.providers import Providers
-from gateway.api.start import Start
 from gateway.parts import Parts
 
 RESOURCES = {
-    "/": Start,
     "/v1/detections": Detections,
     "/v1/providers": Providers,
     "/v1/costs": Costs,

@@ -1,33 +1,42 @@
-"""No route but the open ones answers without a key, and none without a declared role."""
+"""No route but the open ones answers without a key, and none without a declared role. The API knows keys alone, pages sessions alone."""
 
 from flask import Flask, current_app, g, request
 
-from gateway.api.resource import OPEN
+from gateway.api.resource import OPEN, GatewayResource
 from gateway.errors import Forbidden, Unauthenticated
-from gateway.keys import Key, Keys, Role
+from gateway.keys import Key, Keys
+from gateway.web.gate import enter
+from gateway.web.page import Page
+from gateway.web.sessions import Sessions
 
 _OPEN_BLUEPRINTS = frozenset({"swagger_ui"})
 
 
-def guard_every_route(app: Flask, keys: Keys) -> None:
-    """Check the key of each request before its resource sees it; `g.key` is who calls."""
+def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
+    """Check who calls before the resource or page sees the request; `g.key` is who."""
 
     @app.before_request
     def check_key() -> None:
-        roles = _roles_of_route()
-        if roles is None or roles == OPEN:
+        view = _view_of_route()
+        if view is None:
+            return
+        if issubclass(view, Page):
+            enter(view, sessions)
+            return
+        roles = view.roles
+        if roles == OPEN:
             return
         g.key = _caller(keys)
         if g.key.role != "admin" and g.key.role not in roles:
             raise Forbidden(f"This needs a key with the role {' or '.join(sorted(roles | {'admin'}))}; yours is {g.key.role}.")
 
 
-def _roles_of_route() -> frozenset[Role] | None:
-    """The roles of the route that was matched; None where there is no route, and so nothing to guard."""
+def _view_of_route() -> type[GatewayResource] | type[Page] | None:
+    """What was matched; None where there is no route, and so nothing to guard. One that is neither a resource nor a page is a mistake."""
     if request.endpoint is None or request.blueprint in _OPEN_BLUEPRINTS:
         return None
-    roles: frozenset[Role] = current_app.view_functions[request.endpoint].view_class.roles  # type: ignore[union-attr]
-    return roles
+    view: type[GatewayResource] | type[Page] = current_app.view_functions[request.endpoint].view_class  # type: ignore[union-attr]
+    return view
 
 
 def _caller(keys: Keys) -> Key:

@@ -1,0 +1,41 @@
+"""The pages, for people who do not read JSON. Server-drawn: they need no script, nothing is built, and nothing comes from outside.
+
+To add one: a module here with a subclass of `Page`, a template of its name, and its line in `PAGES`. The page's `roles` decide who sees
+it and its `word` puts it into the navigation; sessions, form tokens, errors and the security policy come with it.
+
+    page, context     what a page is; what its template may use
+    gate, sessions    who asks; login, logout and attempts
+    answers           policy and error pages
+    static_files      styles
+    formats, charts   numbers and drawings
+"""
+
+from flask import Flask
+
+from gateway.parts import Parts
+from gateway.web.answers import answer_browsers
+from gateway.web.attempts import LoginAttempts
+from gateway.web.context import equip_templates
+from gateway.web.gate import keep_form_secret
+from gateway.web.home import Home
+from gateway.web.login import Login, Logout
+from gateway.web.page import Page
+from gateway.web.sessions import Sessions
+from gateway.web.static_page import StaticFile
+
+PAGES: dict[str, type[Page]] = {
+    "/": Home,
+    "/static/<path:name>": StaticFile,
+}
+"""In the order of the navigation."""
+
+
+def add_pages(app: Flask, parts: Parts, sessions: Sessions) -> None:
+    """Put every page at its address."""
+    equip_templates(app, PAGES, simulated=parts.settings.simulated)
+    for address, page in PAGES.items():
+        app.add_url_rule(address, view_func=page.as_view(f"page.{page.__name__}", parts))
+    app.add_url_rule("/login", view_func=Login.as_view("page.Login", parts, sessions, LoginAttempts()))
+    app.add_url_rule("/logout", view_func=Logout.as_view("page.Logout", parts, sessions))
+    app.after_request(keep_form_secret)  # the last one added is the first one called
+    app.after_request(answer_browsers)

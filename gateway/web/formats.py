@@ -1,0 +1,56 @@
+"""How numbers are written on pages. Money is rounded for the eye by whole numbers; the exact amount stands beside it, in the title."""
+
+from datetime import datetime
+
+from cost.money import NANOS_PER_USD, Money
+
+_DASH = "–"
+
+
+def usd(money: Money | None, digits: int | None = None) -> str:
+    """Dollars for reading: `$1,234.57`, `$0.0225`. Half a last digit rounds to even.
+
+    Args:
+        money: None where there is no such amount.
+        digits: behind the point, so that a column lines up; by the amount's size where it is None.
+    """
+    if money is None:
+        return _DASH
+    digits = digits_for(money) if digits is None else digits
+    step = 10 ** (9 - digits)
+    steps, rest = divmod(abs(money.nanos), step)
+    steps += rest * 2 > step or (rest * 2 == step and steps % 2)
+    whole, fraction = divmod(steps, 10**digits)
+    text = f"${whole:,}" + (f".{fraction:0{digits}d}" if digits else "")
+    return f"−{text}" if money.nanos < 0 and steps else text
+
+
+def digits_for(*amounts: Money) -> int:
+    """How many digits behind the point tell these amounts apart: cents from ten dollars on, more for less."""
+    most = max((abs(money.nanos) for money in amounts), default=0)
+    if most >= 10 * NANOS_PER_USD or most == 0:
+        return 2
+    return 4 if most >= NANOS_PER_USD // 100 else 9
+
+
+def exact(money: Money) -> str:
+    """Every digit: `$0.00225`."""
+    return f"−${-money}" if money.nanos < 0 else f"${money}"
+
+
+def count(number: int) -> str:
+    """`12,345`."""
+    return f"{number:,}"
+
+
+def share(part: Money, whole: Money) -> str:
+    """A part of a whole in percent, rounded down; a dash where there is no whole."""
+    return f"{part.nanos * 100 // whole.nanos} %" if whole.nanos > 0 else _DASH
+
+
+def moment(instant: datetime) -> str:
+    """`2026-11-22 14:03 UTC`."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+FILTERS = {"usd": usd, "exact": exact, "count": count, "share": share, "moment": moment}
