@@ -167,8 +167,9 @@ def choose_route(snapshot: Snapshot) -> Route:
         reasons[o.quote.provider] = (word, "nothing_else_can_answer" if late else _why(snapshot, o, wanted, usable))
     attempts = tuple(o.attempt(wanted) for o, wanted in taken)
     fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
-    considered = tuple(_considered(o, snapshot, reasons) for o in offers)
-    refusal = None if attempts else _refusal(offers)
+    too_dear = not taken and snapshot.features == frozenset().union(*(o.features for o in usable))
+    considered = tuple(_considered(o, snapshot, reasons, too_dear=too_dear) for o in offers)
+    refusal = None if attempts else _refusal(considered)
     return Route(attempts, fallbacks, escalations, considered, bool(attempts) and _degraded(snapshot, offers, taken), refusal)
 
 
@@ -284,7 +285,8 @@ def _followers(
     """Fallbacks, as the strategy likes them; and escalations, most worth for its price first, that fit beside what is taken."""
     if not taken:
         return (), ()
-    rest = [o for o in in_time if o.quote.provider not in reasons and _affordable(snapshot, [(o, snapshot.features)])]
+    whole = [o for o in in_time if o.features == snapshot.features]
+    rest = [o for o in whole if o.quote.provider not in reasons and _affordable(snapshot, [(o, snapshot.features)])]
     rest.sort(key=lambda o: _rank(snapshot, snapshot.strategy, o.nanos, o.p95, o.worth, o.quote.provider))
     spent = sum(o.price(w) for o, w in taken if o.quote.billed)
     took = max(o.p95 for o, _ in taken)
@@ -303,14 +305,18 @@ def _followers(
     return tuple(o.attempt(snapshot.features) for o in rest), tuple(o.attempt(snapshot.features) for _, o in escalations)
 
 
-def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[Decision, str]]) -> Considered:
+def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[Decision, str]], *, too_dear: bool) -> Considered:
+    """What became of an offer; `too_dear` where the features could be had, but not within the money."""
     quote = offer.quote
     price = None if offer.against in {"unpriced", "unsupported_feature"} or not offer.features else Money(offer.nanos)
     if quote.provider in reasons:
         return Considered(quote.provider, price, quote.latency_ms_p95, *reasons[quote.provider])
     against = offer.against
-    if against is None:
-        against = "over_deadline" if offer.p95 > snapshot.deadline_ms else "over_max_cost"
+    if against is None and offer.p95 > snapshot.deadline_ms:
+        against = "over_deadline"
+    elif against is None:
+        missing = snapshot.features - offer.features
+        against = f"unsupported_feature: {', '.join(sorted(missing))}" if missing and not too_dear else "over_max_cost"
     return Considered(quote.provider, price, quote.latency_ms_p95, "skipped", against)
 
 
@@ -325,7 +331,7 @@ def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer
     )
 
 
-def _refusal(offers: list[_Offer]) -> Refusal:
+def _refusal(considered: tuple[Considered, ...]) -> Refusal:
     """What a client is told when nobody can be asked."""
-    against = {o.against or "over_max_cost" for o in offers}
+    against = {one.reason for one in considered}
     return next((code for reason, code in REFUSALS if reason in against), "no_provider_available")

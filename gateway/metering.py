@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cost.in_house import machine_price
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
@@ -65,7 +64,7 @@ class Meter:
         self._reads = reads
         self.ledger = ledger
         self.prices = prices
-        self.usd_per_hour = usd_per_hour
+        self._usd_per_hour = usd_per_hour
         self._monotonic = monotonic
         self._quotes: dict[tuple[str, Call], tuple[float, Money | NotRoutable]] = {}
 
@@ -96,6 +95,11 @@ class Meter:
         self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
         return price
 
+    def imputed(self, latency_ms: float) -> Money:
+        """What an in-house answer that took this long cost: the machine's hourly price for that time. Never an invoice."""
+        nanos = self._usd_per_hour * Decimal(round(latency_ms * 1000)) / Decimal(3_600_000_000) * 1_000_000_000
+        return Money(int(nanos.to_integral_value(ROUND_HALF_EVEN)))
+
     def hold(self, provider: str, call: Call, bill: Bill, timeout_s: float) -> "Held":
         """Hold the price of one attempt. At return it is durable: now the call may be made.
 
@@ -117,9 +121,8 @@ class Meter:
         reservation = self.ledger.reserve(hold, key=bill.key, wait_s=_LEDGER_WAIT_S)
         return Held(self.ledger, reservation.attempt_id, reservation.price)
 
-    def note_in_house(self, bill: Bill, call: Call, provider: str, machine_us: int, avoided: Money) -> None:
-        """Record an answer that nobody bills, and what the machine's time for it cost. Never waits and never fails."""
-        imputed = machine_price(self.usd_per_hour, machine_us)
+    def note_in_house(self, bill: Bill, call: Call, provider: str, latency_ms: float, avoided: Money) -> None:
+        """Record an answer that nobody bills. Never waits and never fails."""
         for usage in call.usage:
             self.ledger.record_usage(
                 UsageRow(
@@ -130,7 +133,7 @@ class Meter:
                     features=frozenset(call.features),
                     sku=usage.sku,
                     units=usage.units,
-                    imputed=imputed,
+                    imputed=self.imputed(latency_ms),
                     avoided=avoided,
                     tags=bill.tags,
                 )

@@ -1,7 +1,8 @@
 """Pictures: from the bytes a client sent to upright RGB, and to the bytes that a provider takes.
 
 Everything is decided by the bytes, never by a name or a declared type. Size limits are checked on the header, before a pixel is decoded.
-Of several pictures in a file (animations, pages, a phone's multi-picture JPEG) the first counts. What stands after the picture is ignored.
+Of several pictures in a file (animations, pages, a phone's multi-picture JPEG) the first counts. What stands after the picture is ignored,
+unless it makes the file a page, an archive or a program as well: such a file is refused.
 A JPEG without its end marker is refused even where every pixel is there: nothing tells it from one that lost its lower half, which decoders
 fill with grey. A PNG is whole when its pixels are.
 """
@@ -23,6 +24,7 @@ from providers.formats import DEFAULT_FORMATS, KNOWN_FORMATS, format_of, open_pi
 from providers.gate import PixelGate
 from providers.metadata import EOI, SOS, jpeg_parts, png_exif, without_metadata
 from providers.once import Once
+from providers.polyglots import other_nature
 
 __all__ = [
     "DEFAULT_FORMATS",
@@ -197,6 +199,8 @@ def read_image(content: bytes, limits: ImageLimits, reference: str | None = None
     picture = _decoder_says(lambda: open_picture(content, image_format))
     width, height = picture.size
     _check_size(width, height, limits)
+    if nature := _decoder_says(lambda: other_nature(content, image_format)):
+        raise InvalidImage(f"This file is a picture and {nature} in one. Save the picture again and send it alone.")
     if scans * width * height > _SCAN_PIXELS_MAX:
         raise InvalidImage(f"This JPEG has {scans} scans, too many for its size. Save it again as a baseline JPEG.")
     if not has_range(picture):

@@ -133,6 +133,20 @@ def test_a_split_over_the_limit_is_no_route():
     assert (route.attempts, route.refusal) == ((), "over_max_cost")
 
 
+def test_a_feature_that_nobody_has_is_told_as_such_and_not_as_too_dear():
+    route = choose_route(Snapshot(frozenset({"objects", "moderation"}), split_quotes()))
+    assert (route.attempts, route.refusal) == ((), "no_provider_available")
+    assert [c.reason for c in route.considered] == ["unsupported_feature: moderation", "unsupported_feature"]
+
+
+def test_a_provider_without_one_of_the_features_is_no_fallback():
+    whole = Quote("whole", (PricedCall(OBJECTS | {"faces"}, Money.usd("0.001")),), quality=0.9)
+    part = Quote("part", (PricedCall(OBJECTS, Money.usd("0.002")),), quality=0.5)
+    route = choose_route(Snapshot(OBJECTS | {"faces"}, (whole, part)))
+    assert (providers(route.attempts), route.fallbacks, route.escalations) == (["whole"], (), ())
+    assert (route.considered[1].decision, route.considered[1].reason) == ("skipped", "unsupported_feature: faces")
+
+
 FEATURES = ("objects", "labels", "faces", "text", "moderation")
 numbers = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 fractions = st.none() | st.floats(0, 1) | st.just(float("nan"))

@@ -117,6 +117,7 @@ BAD = {
     "empty body": (lambda c: raw(c, b""), 400, "invalid_image"),
     "text": (lambda c: raw(c, b"not a picture"), 400, "invalid_image"),
     "truncated": (lambda c: raw(c, PHOTO[: len(PHOTO) // 2]), 400, "invalid_image"),
+    "a picture and an archive in one": (lambda c: raw(c, PHOTO + b"PK\x03\x04"), 400, "invalid_image"),
     "pdf": (lambda c: raw(c, b"%PDF-1.7 ..."), 415, "unsupported_media_type"),
     "gif, not turned on": (lambda c: raw(c, b"GIF89a" + bytes(20)), 415, "unsupported_media_type"),
     "wrong content type": (lambda c: raw(c, content_type="text/plain"), 415, "unsupported_media_type"),
@@ -137,6 +138,7 @@ BAD = {
     "a URI": (lambda c: c.post("/v1/detections", json={"image": {"uri": "https://x/y.jpg"}}), 422, "invalid_parameter"),
     "a disabled provider": (lambda c: raw(c, query="?providers=rekognition"), 503, "no_provider_available"),
     "a feature nobody has": (lambda c: raw(c, query="?features=faces"), 503, "no_provider_available"),
+    "one feature of two": (lambda c: raw(c, query="?features=objects,faces"), 503, "no_provider_available"),
 }
 
 
