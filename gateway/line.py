@@ -18,6 +18,9 @@ from providers.images import Image
 _LATE_ANSWER_S = 5.0
 """A paid call goes on this long after its client's deadline: it is billed, so its answer is worth settling and keeping."""
 
+_LEDGER_SHARE = 0.5
+"""Of the time left, so that a provider for which nothing has to be recorded may still answer in time."""
+
 _PROBE_S_MAX = 15.0
 """A probe whose end is never heard of keeps the others out for no longer."""
 
@@ -70,7 +73,8 @@ class Line:
         Raises:
             LedgerError: nothing is held, and nothing may be sent.
         """
-        return self.meter.hold(self.name, call, bill, self._timeout_s(deadline))
+        within_s = (deadline - time.monotonic()) * _LEDGER_SHARE
+        return self.meter.hold(self.name, call, bill, self._timeout_s(deadline), within_s)
 
     def start(self, image: Image, run: CallRun, bill: Bill, deadline: float, report: Callable[[CallRun], None]) -> None:
         """Make a call, its money held and its thread taken, and report its end even after the deadline.

@@ -1,26 +1,19 @@
 """Where calls meet money: no paid call is made without a hold in the ledger, and each ends settled, released or unknown."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
-from gateway.reads import BoundedReads, ReadTimedOut
+from gateway.quotes import Quotes
+from gateway.reads import BoundedReads
 from providers.contract import Answer, Call
 from providers.errors import ProviderError
 
-_QUOTED_FOR_S = 1.0
-"""A quote asks the database for the month's units; the reservation has the last word, so a second's age does no harm."""
-
 _MARGIN_S = 5.0
 """How much longer than its call a hold lives before it counts as unknown."""
-
-_LEDGER_WAIT_S = 1.0
 
 REFUSALS: Mapping[type[LedgerError], str] = {
     BudgetExhausted: "budget_exhausted",
@@ -57,16 +50,12 @@ class Meter:
         prices: PriceBook,
         reads: BoundedReads,
         usd_per_hour: Decimal = Decimal(0),
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Record in this ledger. `usd_per_hour` is what the in-house model's machine costs."""
-        self._reads = reads
         self.ledger = ledger
         self.prices = prices
         self._usd_per_hour = usd_per_hour
-        self._monotonic = monotonic
-        self._quotes: dict[tuple[str, Call], tuple[float, Money | NotRoutable]] = {}
+        self._quotes = Quotes(ledger, prices, reads)
 
     def is_paid(self, provider: str) -> bool:
         """Whether somebody sends an invoice. A provider without a price sheet is paid: its price is unknown, not zero."""
@@ -77,31 +66,19 @@ class Meter:
         """What a call costs at this moment's month-to-date units, or why nobody can say.
 
         Raises:
-            LedgerUnavailable: the database does not say how many units the month has seen, and has not said so before.
+            LedgerUnavailable: see `Quotes.price`.
         """
-        if not self.is_paid(provider):
-            return FREE
-        quoted = self._quotes.get((provider, call))
-        if quoted and quoted[0] > self._monotonic():
-            return quoted[1]
-        try:
-            priced = self._reads.read(lambda: self.ledger.price(provider, {usage.sku: usage.units for usage in call.usage}))
-        except (SQLAlchemyError, LedgerUnavailable, ReadTimedOut) as error:
-            if quoted is None:
-                raise LedgerUnavailable(f"the month's units can't be read: {type(error).__name__}") from error
-            self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, quoted[1])
-            return quoted[1]
-        price = priced if isinstance(priced, NotRoutable) else priced.total
-        self._quotes[provider, call] = (self._monotonic() + _QUOTED_FOR_S, price)
-        return price
+        return self._quotes.price(provider, call) if self.is_paid(provider) else FREE
 
     def imputed(self, latency_ms: float) -> Money:
         """What an in-house answer that took this long cost: the machine's hourly price for that time. Never an invoice."""
         nanos = self._usd_per_hour * Decimal(round(latency_ms * 1000)) / Decimal(3_600_000_000) * 1_000_000_000
         return Money(int(nanos.to_integral_value(ROUND_HALF_EVEN)))
 
-    def hold(self, provider: str, call: Call, bill: Bill, timeout_s: float) -> "Held":
-        """Hold the price of one attempt. At return it is durable: now the call may be made.
+    def hold(self, provider: str, call: Call, bill: Bill, timeout_s: float, within_s: float) -> "Held":
+        """Hold the price of one attempt that takes `timeout_s` at most. At return it is durable: now the call may be made.
+
+        The ledger may take `within_s` seconds.
 
         Raises:
             LedgerError: there is no room, no price, or no ledger. Nothing is held, and nothing may be sent.
@@ -118,7 +95,7 @@ class Meter:
             tags=bill.tags,
             max_cost=bill.max_cost,
         )
-        reservation = self.ledger.reserve(hold, key=bill.key, wait_s=_LEDGER_WAIT_S)
+        reservation = self.ledger.reserve(hold, key=bill.key, within_s=within_s)
         return Held(self.ledger, reservation.attempt_id, reservation.price)
 
     def note_in_house(self, bill: Bill, call: Call, provider: str, latency_ms: float, avoided: Money) -> None:

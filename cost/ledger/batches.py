@@ -63,6 +63,11 @@ class BatchRunner:
         self._chain = Chain(new_id())
         self._connection: Connection | None = None
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether a batch is being written, and nobody else keeps it waiting."""
+        return self._store.has_turn
+
     def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
         """Commit a batch; once more where its connection was lost before the commit (the server was started again).
 

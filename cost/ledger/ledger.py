@@ -1,6 +1,7 @@
 """The ledger: hold a call's exact price before it is made, and record what became of it."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -35,7 +36,13 @@ from cost.price_sheets import NotRoutable, Position, PriceBook, Priced, position
 SWEEP_EVERY_S = 5.0
 TICK_S = 1.0
 WAIT_S = 1.0
-"""How long a caller waits for its record before the database counts as away."""
+"""How long a caller waits, while nothing at all is committed, before the database counts as away."""
+
+_BUSY_WAITS_MAX = 5
+"""So many times that long at most where the writer is at work: a queue, a slow disk and a busy machine are no outage."""
+
+_SILENCE_S_MIN = 0.25
+"""Who gives up sooner than this says nothing about the database."""
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +87,14 @@ class Ledger:
 
     # What happens to a call's money.
 
-    def reserve(self, hold: Hold, *, key: IdempotencyKey | None = None, wait_s: float = WAIT_S) -> Reservation:
+    def reserve(self, hold: Hold, *, key: IdempotencyKey | None = None, wait_s: float = WAIT_S, within_s: float = math.inf) -> Reservation:
         """Hold a call's exact price in every budget that applies. It is on disk at return: now the call may be made.
 
         Args:
             hold: the call.
             key: the request's idempotency key, checked (and claimed, if it is not yet) in the same transaction.
-            wait_s: how long to wait for the database.
+            wait_s: how long to wait for a database that commits nothing.
+            within_s: of what use a hold is to the caller, whatever the database does.
 
         Raises:
             BudgetExhausted, OverMaxCost, NotPriced: and nothing is held.
@@ -98,11 +106,10 @@ class Ledger:
         claim = None if key is None else Claim(key, hold.request_id, hold.timeout_s)
         future = self._writer.submit(Reserve(hold, claim))
         try:
-            reservation: Reservation = future.result(timeout=wait_s)
-        except (TimeoutError, MaybeCommitted) as error:
-            if not future.cancel():
-                self._keep_for_later(Resolve(hold.attempt_id, "released", "reserve_in_doubt"))
-            raise self._away(wait_s) from error
+            reservation: Reservation = self._wait(future, wait_s, within_s)
+        except MaybeCommitted:
+            self._keep_for_later(Resolve(hold.attempt_id, "released", "reserve_in_doubt"))
+            raise
         return reservation
 
     def settle(
@@ -296,12 +303,7 @@ class Ledger:
             self._keep_for_later(resolve)
             return
         try:
-            future = self._writer.submit(resolve)
-            try:
-                future.result(timeout=wait_s)
-            except TimeoutError as error:
-                future.cancel()
-                raise self._away(wait_s) from error
+            self._wait(self._writer.submit(resolve), wait_s)
         except LedgerUnavailable:
             self._keep_for_later(resolve)
 
@@ -312,23 +314,33 @@ class Ledger:
             # The hold stands: it becomes unknown at its deadline and counts as spent.
             log.exception("ledger.spool_failed", extra={"attempt_id": resolve.attempt_id, "to": resolve.to})
 
-    def _away(self, wait_s: float) -> LedgerUnavailable:
-        if self._writer.problem is None:
-            self._writer.problem = f"no commit within {wait_s} s"
-        return LedgerUnavailable(self._writer.problem)
-
     def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False, wait_s: float = 10 * WAIT_S) -> Any:
         return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s)
 
     def _run(self, operations: Sequence[Operation]) -> list[Any]:
         return [self._wait(future, 10 * WAIT_S) for future in [self._writer.submit(operation) for operation in operations]]
 
-    def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S) -> Any:
-        try:
-            return future.result(timeout=wait_s)
-        except TimeoutError as error:
-            future.cancel()
-            raise self._away(wait_s) from error
+    def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S, within_s: float = math.inf) -> Any:
+        """What an operation returns or raises; see `reserve` for how long. `MaybeCommitted` too where it had begun by then."""
+        began = now = time.monotonic()
+        longest_s = _BUSY_WAITS_MAX * wait_s
+        while True:
+            heard_at, at_work = max(began, self._writer.committed_at), self._writer.has_turn
+            silence_ends = heard_at + (longest_s if at_work else wait_s)
+            give_up_at = min(silence_ends, began + longest_s, began + within_s)
+            if now >= give_up_at:
+                break
+            try:
+                return future.result(timeout=min(give_up_at - now, wait_s))
+            except TimeoutError:
+                now = time.monotonic()
+        problem = f"no commit within {now - began:.1f} s"
+        says_something = now >= silence_ends or (not at_work and now - heard_at >= _SILENCE_S_MIN)
+        if says_something and self._writer.problem is None:
+            self._writer.problem = problem
+        if future.cancel():
+            raise LedgerUnavailable(problem)
+        raise MaybeCommitted(problem)
 
     def _do_chores(self, run: Run) -> None:
         """On the writer's thread, about every second."""

@@ -23,9 +23,14 @@ _LOST_A_RACE = ("40001", "40P01")
 
 
 class Store(Protocol):
-    """A database, as one writer thread sees it."""
+    """A database, as one writer thread sees it.
+
+    Attributes:
+        has_turn: a transaction is open and waits for no other writer, so that a commit which does not come is late, not locked out.
+    """
 
     prepared: Prepared
+    has_turn: bool
 
     def connect(self) -> Connection:
         """The writer's own connection."""
@@ -69,6 +74,7 @@ class _Common:
     _insert: Any
 
     def __init__(self, engine: Engine) -> None:
+        self.has_turn = False
         self._engine = engine
         self._driver = engine.dialect.loaded_dbapi
         self.prepared = Prepared(engine.dialect)
@@ -121,8 +127,10 @@ class _Sqlite(_Common):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with connection.begin():
+                self.has_turn = True
                 yield
         finally:
+            self.has_turn = False
             os.close(lock)
 
     def _set_synchronous(self, connection: Connection, mode: str) -> None:
@@ -137,7 +145,10 @@ class _Sqlite(_Common):
 
 
 class _Postgres(_Common):
-    """Many writers: each batch locks the rows it needs in one order, so that batches wait for each other and never for good."""
+    """Many writers: each batch locks the rows it needs in one order, so that batches wait for each other and never for good.
+
+    Any statement may wait for another writer or for a server that is gone, so it never has its turn for sure.
+    """
 
     _insert = staticmethod(postgresql.insert)
 

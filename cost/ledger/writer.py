@@ -41,6 +41,10 @@ class Writer:
     Args:
         runner: commits a batch.
         chores: called about every `tick_s` seconds, and at the end, with what commits operations on this thread.
+
+    Attributes:
+        problem: why nothing can be committed now, or None.
+        committed_at: when a batch was last committed, on the monotonic clock, in seconds.
     """
 
     def __init__(self, runner: BatchRunner, chores: Callable[["Run"], None], tick_s: float) -> None:
@@ -52,6 +56,7 @@ class Writer:
         self._closing = False
         self._pid = os.getpid()
         self.problem: str | None = None
+        self.committed_at = float("-inf")
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -68,6 +73,11 @@ class Writer:
             self._waiting.append(job)
             self._changed.notify()
         return job.future
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether a batch is being written, and nobody else keeps it waiting."""
+        return self._runner.has_turn
 
     def close(self) -> None:
         """Commit what waits, do the chores a last time, and end the thread."""
@@ -112,7 +122,7 @@ class Writer:
         except BatchFailed as failure:
             self._fail(jobs, failure)
             return
-        self.problem = None
+        self.problem, self.committed_at = None, time.monotonic()
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Done):
                 job.future.set_result(outcome.result)

@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import closing
 from datetime import date
 
 import pytest
@@ -376,3 +377,14 @@ def test_a_step_that_breaks_off_loses_no_thread_and_leaves_no_hold(toybox):
         with pytest.raises(ValueError, match="can't be a tag"):
             dispatcher.detect(picture(), Options(), Bill(new_id(), "tester", {"a:b": "x"}), time.monotonic() + 2)
     assert ask(dispatcher).provider == "rekognition"
+
+
+def test_a_locked_ledger_leaves_the_in_house_model_its_time(toybox):
+    paid, free = Toy("rekognition"), Toy("local")
+    dispatcher = toybox.dispatcher(paid, free)
+    assert ask(dispatcher).provider == "rekognition"
+    with closing(toybox.database.raw_connection()) as holder:
+        holder.cursor().execute("BEGIN IMMEDIATE")
+        outcome = ask(dispatcher, deadline_ms=1_000)
+        holder.cursor().execute("ROLLBACK")
+    assert (outcome.provider, outcome.degraded, paid.asked) == ("local", True, 1)

@@ -10,6 +10,7 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import event, text
 
 from cost.ledger import Budget, Ledger, LedgerUnavailable
+from cost.ledger.operations import Alone
 from cost.ledger.verify import verify
 from cost.money import Money
 from tests.cost.sheets import BOOK, FLAT, hold
@@ -185,6 +186,45 @@ def test_while_the_database_is_away_a_paid_call_is_refused_at_once(sturdy, engin
             sturdy.reserve(hold(), wait_s=3600)
     until(lambda: sturdy.problem is None)
     sturdy.reserve(hold(), wait_s=10)
+
+
+def test_a_queue_on_a_busy_machine_is_no_outage(engine, tmp_path):
+    """The record before which others are written waits for longer than a silent database is waited for."""
+
+    def slow(moment):
+        if moment == "before_commit":
+            time.sleep(0.2)
+
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600, crashpoint=slow)) as ledger:
+        ledger.reserve(hold(), wait_s=10)
+        for _ in range(8):
+            ledger._writer.submit(Alone(lambda _book: None))
+        ledger.reserve(hold(), wait_s=1)
+        assert ledger.problem is None
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_slow_disk_is_no_outage(url, engine, tmp_path):
+    """One commit takes longer than a database that somebody else has locked is waited for."""
+    slow = threading.Event()
+
+    def stall(moment):
+        if moment == "before_commit" and slow.is_set():
+            slow.clear()
+            time.sleep(1)
+
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600, crashpoint=stall)) as ledger:
+        ledger.reserve(hold(), wait_s=10)
+        slow.set()
+        ledger.reserve(hold(), wait_s=0.5)
+        assert ledger.problem is None
+
+
+def test_who_has_no_time_to_wait_for_a_locked_database_does_not(sturdy, engine):
+    sturdy.reserve(hold(), wait_s=10)
+    with held_by_another_program(engine), pytest.raises(LedgerUnavailable, match="no commit within"):
+        sturdy.reserve(hold(), wait_s=3600, within_s=0.3)
+    until(lambda: sturdy.problem is None and sturdy.budgets()[0].committed == Money(FLAT))
 
 
 def test_a_closed_ledger_takes_nothing_more(ledger):
