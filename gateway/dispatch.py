@@ -170,4 +170,4 @@ def _note_in_house(race: Race, answer: Leg | None, bill: Bill, outcome: Outcome)
         for line, run in leg.runs:
             if not line.paid and run.answer:
                 avoided: Money = saved if leg is answer else FREE
-                line.meter.note_in_house(bill, run.call, line.name, run.latency_ms, avoided)
+                line.meter.note_in_house(bill, run.call, line.name, run.machine_us, avoided)

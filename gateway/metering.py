@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
+from cost.in_house import machine_price
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
@@ -54,7 +55,7 @@ class Meter:
         """Record in this ledger. `usd_per_hour` is what the in-house model's machine costs."""
         self.ledger = ledger
         self.prices = prices
-        self._usd_per_hour = usd_per_hour
+        self.usd_per_hour = usd_per_hour
         self._quotes = Quotes(ledger, prices, reads)
 
     def is_paid(self, provider: str) -> bool:
@@ -69,11 +70,6 @@ class Meter:
             LedgerUnavailable: see `Quotes.price`.
         """
         return self._quotes.price(provider, call) if self.is_paid(provider) else FREE
-
-    def imputed(self, latency_ms: float) -> Money:
-        """What an in-house answer that took this long cost: the machine's hourly price for that time. Never an invoice."""
-        nanos = self._usd_per_hour * Decimal(round(latency_ms * 1000)) / Decimal(3_600_000_000) * 1_000_000_000
-        return Money(int(nanos.to_integral_value(ROUND_HALF_EVEN)))
 
     def hold(self, provider: str, call: Call, bill: Bill, timeout_s: float, within_s: float) -> "Held":
         """Hold the price of one attempt that takes `timeout_s` at most. At return it is durable: now the call may be made.
@@ -98,8 +94,9 @@ class Meter:
         reservation = self.ledger.reserve(hold, key=bill.key, within_s=within_s)
         return Held(self.ledger, reservation.attempt_id, reservation.price)
 
-    def note_in_house(self, bill: Bill, call: Call, provider: str, latency_ms: float, avoided: Money) -> None:
-        """Record an answer that nobody bills. Never waits and never fails."""
+    def note_in_house(self, bill: Bill, call: Call, provider: str, machine_us: int, avoided: Money) -> None:
+        """Record an answer that nobody bills, and what the machine's time for it cost. Never waits and never fails."""
+        imputed = machine_price(self.usd_per_hour, machine_us)
         for usage in call.usage:
             self.ledger.record_usage(
                 UsageRow(
@@ -110,7 +107,7 @@ class Meter:
                     features=frozenset(call.features),
                     sku=usage.sku,
                     units=usage.units,
-                    imputed=self.imputed(latency_ms),
+                    imputed=imputed,
                     avoided=avoided,
                     tags=bill.tags,
                 )

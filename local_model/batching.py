@@ -31,7 +31,7 @@ class Steps(Protocol):
 
     def prepare(self, picture: NDArray[Any]) -> Square: ...  # noqa: D102
     def forward(self, squares: Sequence[Pixels]) -> list[Any]: ...  # noqa: D102
-    def finish(self, found: Any, square: Square) -> Any: ...  # noqa: D102
+    def finish(self, found: Any, square: Square, machine_us: int) -> Any: ...  # noqa: D102
 
 
 @dataclass(slots=True)
@@ -170,14 +170,16 @@ class Batcher:
             self._answer(batch[:middle])
             self._answer(batch[middle:])
             return
-        self.counts.forward_s += time.monotonic() - started
+        forward_s = time.monotonic() - started
+        machine_us = round(forward_s * 1e6 / len(batch))
+        self.counts.forward_s += forward_s
         self.counts.batches += 1
         self.counts.images += len(batch)
         for item, found in answers:
-            self._finisher.submit(self._finish, item, found)
+            self._finisher.submit(self._finish, item, found, machine_us)
 
-    def _finish(self, item: _Item, found: Any) -> None:
+    def _finish(self, item: _Item, found: Any, machine_us: int) -> None:
         try:
-            item.future.set_result(self._predictor.finish(found, item.square))
+            item.future.set_result(self._predictor.finish(found, item.square, machine_us))
         except Exception as error:  # noqa: BLE001 -- told to its own caller
             item.future.set_exception(error)

@@ -31,12 +31,14 @@ class Prediction:
         confidences: (K,) float32 in (0.05, 1].
         labels: K names.
         model: what answered, with its version.
+        machine_us: microseconds that the model worked for this picture alone: its share of its batch; None outside a batch.
     """
 
     boxes: NDArray[np.float32]
     confidences: NDArray[np.float32]
     labels: tuple[str, ...]
     model: str
+    machine_us: int | None = None
 
 
 class Predictor:
@@ -94,7 +96,7 @@ class Predictor:
         return self._detector.candidates(raw, SCORE_MIN)
 
     @torch.inference_mode()
-    def finish(self, found: Candidates, square: Square) -> Prediction:
+    def finish(self, found: Candidates, square: Square, machine_us: int | None = None) -> Prediction:
         """Suppress what overlaps, and give back the picture's own measure."""
         boxes = found.boxes / torch.tensor([square.width, square.height, square.width, square.height])
         inside = found._replace(boxes=boxes.clamp(0, 1))
@@ -102,7 +104,7 @@ class Predictor:
         inside = Candidates(*(tensor[real] for tensor in inside))
         kept = non_maximum_suppression(inside, self._detector.iou_max)[:BOXES_MAX]
         labels = tuple(self._detector.labels[number] for number in inside.classes[kept].tolist())
-        return Prediction(inside.boxes[kept].numpy(), inside.scores[kept].numpy(), labels, self.model)
+        return Prediction(inside.boxes[kept].numpy(), inside.scores[kept].numpy(), labels, self.model, machine_us)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._device.type != "cuda":

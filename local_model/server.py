@@ -174,7 +174,7 @@ class Server:
             Tensor("scores", "FP32", (count,), seen.confidences),
             Tensor("classes", "BYTES", (count,), [label.encode() for label in seen.labels]),
         ]
-        head = {"model_name": predictor.name, "model_version": predictor.version}
+        head = {"model_name": predictor.name, "model_version": predictor.version, "parameters": {"machine_us": seen.machine_us}}
         if "id" in told:
             head["id"] = told["id"]
         body, head_length = write_response(head, outputs, binary)

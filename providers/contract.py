@@ -76,11 +76,13 @@ class Answer:
         detections: everything it found, unfiltered: a cached answer must serve any threshold.
         model: what answered, with its version: `DetectLabels 3.0`.
         provider_request_id: the provider's own id of the call: for its support, never a key.
+        machine_us: microseconds that a machine of our own worked for this answer alone; None where nobody tells.
     """
 
     detections: tuple[Detection, ...]
     model: str
     provider_request_id: str | None = None
+    machine_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ USD_PER_HOUR = "GATEWAY_LOCAL_MODEL_USD_PER_HOUR"
 
 
 class Seen(Protocol):
-    """What a model answers about one picture, best first: (K, 4) fractions, (K,) in [0, 1], K names, and who it was."""
+    """What a model answers about one picture, best first: (K, 4) fractions, (K,) in [0, 1], K names, who it was, and its time for it."""
 
     @property
     def boxes(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -36,6 +36,8 @@ class Seen(Protocol):
     def labels(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def model(self) -> str: ...  # noqa: D102
+    @property
+    def machine_us(self) -> int | None: ...  # noqa: D102
 
 
 class Model(Protocol):
@@ -108,7 +110,7 @@ def parse(seen: Seen) -> Answer:
         Detection("objects", label, min(max(confidence, 0.0), 1.0), BoundingBox.clamped(*box), Local.name, label)
         for box, confidence, label in zip(seen.boxes.tolist(), seen.confidences.tolist(), seen.labels, strict=True)
     )
-    return Answer(detections, seen.model)
+    return Answer(detections, seen.model, machine_us=seen.machine_us)
 
 
 class InProcess:

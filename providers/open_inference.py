@@ -37,6 +37,9 @@ from providers.images import Pixels
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A thousand boxes are 40 kB. What is longer is no answer."""
 
+_MACHINE_US_MAX = 3_600_000_000
+"""An hour: what is more is no time that a picture took."""
+
 CONNECTIONS = 32
 PROBE_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 0.25
@@ -56,12 +59,16 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model server answered: (K, 4) fractions of the picture, (K,) in [0, 1], K names, and which model it was."""
+    """What the model server answered: (K, 4) fractions of the picture, (K,) in [0, 1], K names, and which model it was.
+
+    `machine_us`: microseconds that the model worked for this picture alone, where the server tells them (ours does).
+    """
 
     boxes: NDArray[np.float32]
     confidences: NDArray[np.float32]
     labels: tuple[str, ...]
     model: str
+    machine_us: int | None = None
 
 
 class OpenInference:
@@ -222,7 +229,10 @@ def parse(content: bytes, head_length: str | None) -> Prediction:
         raise ValueError(f"it has {len(boxes)} boxes, {len(scores)} scores and {len(labels)} classes")
     if not (np.isfinite(boxes).all() and ((scores >= 0) & (scores <= 1)).all()):
         raise ValueError("a box is not finite, or a score is not in [0, 1]")
-    return Prediction(boxes, scores, labels, _model_of(told["model_name"], told.get("model_version", "")))
+    machine_us = told.get("parameters", {}).get("machine_us")
+    if machine_us is not None and not (type(machine_us) is int and 0 <= machine_us <= _MACHINE_US_MAX):
+        raise ValueError(f"it says that the model worked {machine_us!r} microseconds")
+    return Prediction(boxes, scores, labels, _model_of(told["model_name"], told.get("model_version", "")), machine_us)
 
 
 def _floats(tensor: list[Any] | bytes) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from gateway.api.budgets import BudgetOfName, Budgets
 from gateway.api.costs import Costs
 from gateway.api.detections import Detections
 from gateway.api.health import Liveness, Readiness
+from gateway.api.in_house import InHouseCosts
 from gateway.api.keys import KeyOfName, KeysOfAll
 from gateway.api.openapi import OpenApi
 from gateway.api.providers import Providers
@@ -16,6 +17,7 @@ RESOURCES = {
     "/v1/detections": Detections,
     "/v1/providers": Providers,
     "/v1/costs": Costs,
+    "/v1/costs/in-house": InHouseCosts,
     "/v1/budgets": Budgets,
     "/v1/budgets/<name>": BudgetOfName,
     "/v1/keys": KeysOfAll,
