@@ -11,6 +11,7 @@ Two forms are read into one:
 
   `count` is how many boxes bear the label, `size` the largest one's share of the picture. `reward` (0..1, F1 of boxes, say), `verdict`
   (a person's) and `truth` are each optional. Without any of them, agreement with `reference` is what is learned, and it is called so.
+  In place of `labels` there may be `found`, box by box, as `cost.comparisons` writes it.
 """
 
 from __future__ import annotations
@@ -259,7 +260,7 @@ def from_json_lines(lines: Iterable[str]) -> Records:
         rows: list[dict[str, Any]] = [json.loads(line, parse_float=Decimal) for line in lines if line.strip()]
         providers = tuple(dict.fromkeys(p for row in rows for p in row["answers"]))
         answers = {p: [_answer(row["answers"].get(p)) for row in rows] for p in providers}
-        truth = [None if row.get("truth") is None else frozenset(row["truth"]) for row in rows]
+        truth = [None if row.get("truth") is None else frozenset(map(_name, row["truth"])) for row in rows]
         marks = {p: np.array([_mark(row["answers"].get(p)) for row in rows]) for p in providers}
         prices = {p: Money.usd(a["price_usd"]) for row in rows for p, a in row["answers"].items() if a.get("price_usd") is not None}
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -276,7 +277,34 @@ def from_json_lines(lines: Iterable[str]) -> Records:
     return Records("tags", providers, answers, truth, rewards, target, prices)
 
 
+def _name(true: Mapping[str, Any] | str) -> str:
+    return true if isinstance(true, str) else str(true["label"])
+
+
+def seen_in(found: Iterable[Mapping[str, Any]]) -> Answer:
+    """Things with their boxes as labels: each label's surest confidence, how many there are, how large the largest is."""
+    things: dict[str, list[Mapping[str, Any]]] = {}
+    for one in found:
+        things.setdefault(str(one["label"]), []).append(one)
+    return tuple(
+        Seen(
+            label,
+            max((np.double(one["confidence"]).item() for one in ones if one.get("confidence") is not None), default=None),
+            len(ones),
+            max((_area(one["box"]) for one in ones if one.get("box") is not None), default=None),
+        )
+        for label, ones in things.items()
+    )
+
+
+def _area(box: Sequence[Any]) -> float:
+    left, top, right, bottom = (np.double(side).item() for side in box)
+    return max(right - left, 0.0) * max(bottom - top, 0.0)
+
+
 def _answer(answer: Mapping[str, Any] | None) -> Answer | None:
+    if answer is not None and answer.get("found") is not None:
+        return seen_in(answer["found"])
     if answer is None or answer.get("labels") is None:
         return None
     return tuple(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from cost.comparisons import ComparisonStore
 from cost.database import open_database
 from cost.ledger import Ledger
 from cost.price_files import BadPriceSheet, load_prices
@@ -112,6 +113,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         _make_fetcher(settings),
         alerts,
         reads,
+        ComparisonStore(database),
     )
 
 

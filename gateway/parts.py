@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.price_sheets import PriceBook
 from gateway.alerts import AlertSender
@@ -30,6 +31,7 @@ class Parts:
     fetcher: "ImageFetcher | None"
     alerts: AlertSender
     reads: BoundedReads
+    comparisons: ComparisonStore
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
@@ -37,6 +39,7 @@ class Parts:
             self.fetcher.close()
         self.alerts.close()
         self.dispatcher.close()
+        self.comparisons.close()
         self.ledger.close()
         self.reads.close()
         self.database.dispose()

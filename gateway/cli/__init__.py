@@ -14,6 +14,7 @@ _COMMANDS = {
     "keys": "who may call: list, create, revoke",
     "report": "what was spent, as a table",
     "ledger": "verify every entry and sum; confirm the clock",
+    "records": "pictures that several providers answered: count, export, import",
     "backtest": "recorded answers replayed: is another answer worth its price?",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }

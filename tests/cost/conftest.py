@@ -5,13 +5,17 @@ import shutil
 import pytest
 from sqlalchemy import text
 
+from cost.comparisons import schema as comparisons_schema
 from cost.database import open_database
+from cost.escalation import schema as policies_schema
 from cost.ledger import Ledger
 from cost.ledger.schema import metadata
 from tests.cost.clocks import FakeClock
 from tests.cost.recordings import prices, recordings, routing  # noqa: F401 -- fixtures
 from tests.cost.sheets import BOOK
 from tests.cost.stores import migrate, start_postgres
+
+SCHEMAS = (metadata, comparisons_schema.metadata, policies_schema.metadata)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +31,8 @@ def postgres_url(postgres_server):
     engine = open_database(postgres_server)
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
+        tables = [name for schema in SCHEMAS for name in schema.tables]
+        connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY"))
         connection.execute(text("INSERT INTO budgets_version (id, version) VALUES (1, 0)"))
     engine.dispose()
     return postgres_server

@@ -14,15 +14,17 @@ from sqlalchemy import text
 from cost.database import open_database
 
 ROOT = Path(__file__).parents[2]
-MIGRATION = ROOT / "gateway" / "migrations" / "versions" / "0002_ledger.py"
+VERSIONS = ROOT / "gateway" / "migrations" / "versions"
+MIGRATIONS = [next(VERSIONS.glob(f"*_{name}.py")) for name in ("ledger", "comparisons")]
 
 
 def migrate(engine):
-    spec = importlib.util.spec_from_file_location("migration_0002", MIGRATION)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        module.upgrade()
+        for path in MIGRATIONS:
+            spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            module.upgrade()
 
 
 @functools.cache

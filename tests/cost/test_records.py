@@ -101,3 +101,13 @@ def test_prices_never_pass_through_a_float(tmp_path: Path):
         read_prices(path, "T")
     with pytest.raises(BadRecords, match=r"S"):
         read_prices(path, "S")
+
+
+def test_the_gateways_own_records_are_read_box_by_box():
+    boxes = [{"label": "dog", "confidence": 0.4, "box": [0, 0, 0.5, 0.5]}, {"label": "dog", "confidence": 0.9, "box": [0, 0, 0.1, 0.1]}]
+    row = {"answers": {"local": {"found": boxes}, "cloud": {"found": None, "error": "timeout"}}, "truth": [{"label": "dog"}]}
+    records = from_json_lines([json.dumps(row)])
+    assert records.answers == {"local": [(Seen("dog", 0.9, 2, 0.25),)], "cloud": [None]}
+    assert records.truth == [frozenset({"dog"})]
+    assert records.rewards["local"].tolist() == [1.0]
+    assert math.isnan(records.rewards["cloud"].item())
