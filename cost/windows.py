@@ -6,8 +6,9 @@ from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-Period = Literal["day", "week", "month"]
+Period = Literal["day", "week", "month", "lifetime"]
 PERIODS: tuple[Period, ...] = ("day", "week", "month")
+"""Those that come again. A lifetime is one window for ever: what an experiment may spend in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def window_of(period: Period, timezone: str, instant: datetime) -> Window:
 
 def _days(period: Period, day: date) -> tuple[date, date]:
     """The first day of the period that holds `day`, and of the next."""
+    if period == "lifetime":
+        return date(1970, 1, 1), date(9999, 1, 1)
     if period == "day":
         return day, day + timedelta(days=1)
     if period == "week":

@@ -19,11 +19,14 @@ from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
 from gateway.breaker import Breaker
 from gateway.dispatch import Dispatcher
+from gateway.experiments.live import LiveExperiments
+from gateway.experiments.store import ExperimentStore
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.parts import Parts
+from gateway.pictures import KeptPictures
 from gateway.reads import BoundedReads
 from gateway.settings import BadSettings, Settings
 from gateway.web import add_pages
@@ -34,6 +37,9 @@ from providers.local import Local
 
 if TYPE_CHECKING:
     from gateway.fetch import ImageFetcher
+
+_BEHIND_CALLS_MAX = 4
+"""Calls to one provider at a time that no client waits for. They have threads, circuits and latencies of their own."""
 
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
@@ -103,6 +109,12 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
     dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
+    comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
+    behind = Dispatcher(
+        [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
+        default_deadline_ms=settings.default_deadline_ms,
+    )
+    store = ExperimentStore(database)
     return Parts(
         settings,
         database,
@@ -113,7 +125,10 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         _make_fetcher(settings),
         alerts,
         reads,
-        ComparisonStore(database),
+        comparisons,
+        pictures,
+        store,
+        LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
     )
 
 

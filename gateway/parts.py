@@ -10,7 +10,10 @@ from cost.ledger import Ledger
 from cost.price_sheets import PriceBook
 from gateway.alerts import AlertSender
 from gateway.dispatch import Dispatcher
+from gateway.experiments.live import LiveExperiments
+from gateway.experiments.store import ExperimentStore
 from gateway.keys import Keys
+from gateway.pictures import KeptPictures
 from gateway.reads import BoundedReads
 from gateway.settings import Settings
 
@@ -32,12 +35,16 @@ class Parts:
     alerts: AlertSender
     reads: BoundedReads
     comparisons: ComparisonStore
+    pictures: KeptPictures
+    experiments: ExperimentStore
+    live: LiveExperiments
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
         if self.fetcher:
             self.fetcher.close()
         self.alerts.close()
+        self.live.close()
         self.dispatcher.close()
         self.comparisons.close()
         self.ledger.close()

@@ -118,6 +118,7 @@ class Settings:
     alert_webhook_secret: str | None = _setting("GATEWAY_ALERT_WEBHOOK_SECRET", str, None, "signs them", secret=True)
     workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
     threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
+    pictures_kept_days: int = _setting("GATEWAY_PICTURES_KEPT_DAYS", _whole(0, 3650), 0, "days that compared pictures are kept; 0: never")
     simulated: bool = _setting("GATEWAY_SIMULATED", _switch, False, "true where the clouds are stand-ins: every answer says so")
 
     @property

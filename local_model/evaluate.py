@@ -74,7 +74,7 @@ def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None 
     with bar:
         found = list(_detections(truth, images_dir, predictor, bar))
     seconds = time.perf_counter() - started
-    ap, ap50 = _average_precision(known, found)
+    ap, ap50 = _measured(known, found)
     images = len(truth["images"])
     return {"ap": ap, "ap50": ap50, "images": images, "images_per_s": images / seconds, "model": predictor.model}
 
@@ -140,7 +140,12 @@ def _open(path: Path) -> Pixels:
         raise BadDataset(f"{path} is not a whole picture: {error}.") from error
 
 
-def _average_precision(known: COCO, found: list[dict[str, Any]]) -> tuple[float, float]:
+def average_precision(truth: dict[str, Any], found: list[dict[str, Any]]) -> tuple[float, float]:
+    """AP and AP50 of COCO result entries against COCO annotations, both in [0, 1]."""
+    return _measured(COCO(truth), found)
+
+
+def _measured(known: COCO, found: list[dict[str, Any]]) -> tuple[float, float]:
     """AP and AP50 by hotcoco, which gives pycocotools' numbers (https://github.com/derekallman/hotcoco)."""
     if not found:
         return 0.0, 0.0

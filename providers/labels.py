@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from providers.contract import Feature
+
 # What a word means that names two things. Rekognition has one Mouse and tells by its ancestors; Google tells by its mid.
 _ANIMAL_MOUSE = "mouse (animal)"
 _REKOGNITION_ANIMAL = "Animal"
@@ -27,6 +29,10 @@ _MODERATION = {
     "racy": "suggestive",
     "violence": "violence",
 }
+
+
+_ACTIVITIES = frozenset({"skis", "snowboard"})
+"""Rekognition's names for them, Skiing and Snowboarding, are activities, which it does not box. Source: its vocabulary of version 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,22 @@ def own_label(name: str, mid: str = "") -> str:
 def moderation_label(name: str) -> str:
     """The canonical name of what a provider moderates, else the provider's own in lower case."""
     return _MODERATION.get(name.lower(), name.lower())
+
+
+def known_labels(provider: str, feature: Feature) -> frozenset[str]:
+    """The canonical labels that a provider has a name for; it may say others besides. Empty where nothing is known of it.
+
+    Args:
+        provider: its name.
+        feature: `objects` or `labels`; the taxonomies of moderation are `moderation`'s.
+    """
+    if feature == "moderation":
+        return frozenset(_MODERATION.values()) if provider in {"rekognition", "google_vision"} else frozenset()
+    names = _table().get({"local": "coco", "google_vision": "google"}.get(provider, provider))
+    if names is None or feature not in {"objects", "labels"}:
+        return frozenset()
+    labels = frozenset(names.same.values())
+    return labels - _ACTIVITIES if provider == "rekognition" and feature == "objects" else labels
 
 
 @cache

@@ -39,7 +39,7 @@ def check(budget: Budget) -> None:
         problems["scope"] = "{}, or one of provider, client, tag with a value"
     elif budget.scope == "tag" and not re.fullmatch(r"[^:,]+:[^,]*", budget.scope_value):
         problems["scope"] = "a tag is key:value"
-    if budget.period not in PERIODS:
+    if budget.period not in (*PERIODS, "lifetime"):
         problems["period"] = f"one of {', '.join(PERIODS)}"
     try:
         zone(budget.timezone)

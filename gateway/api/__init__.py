@@ -6,6 +6,16 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from gateway.api.budgets import BudgetOfName, Budgets
 from gateway.api.costs import Costs
 from gateway.api.detections import Detections
+from gateway.api.experiment_reports import ExperimentReport
+from gateway.api.experiments import (
+    ExperimentOfName,
+    Experiments,
+    ExperimentStart,
+    ExperimentStop,
+    ExperimentTruth,
+    ExperimentVerdict,
+    KeptPicture,
+)
 from gateway.api.health import Liveness, Readiness
 from gateway.api.in_house import InHouseCosts
 from gateway.api.keys import KeyOfName, KeysOfAll
@@ -20,6 +30,14 @@ RESOURCES = {
     "/v1/costs/in-house": InHouseCosts,
     "/v1/budgets": Budgets,
     "/v1/budgets/<name>": BudgetOfName,
+    "/v1/experiments": Experiments,
+    "/v1/experiments/<name>": ExperimentOfName,
+    "/v1/experiments/<name>/start": ExperimentStart,
+    "/v1/experiments/<name>/stop": ExperimentStop,
+    "/v1/experiments/<name>/report": ExperimentReport,
+    "/v1/experiments/<name>/verdicts/<digest>": ExperimentVerdict,
+    "/v1/experiments/<name>/truths/<digest>": ExperimentTruth,
+    "/v1/pictures/<digest>": KeptPicture,
     "/v1/keys": KeysOfAll,
     "/v1/keys/<name>": KeyOfName,
     "/healthz": Liveness,

@@ -178,9 +178,9 @@ def _out(status: BudgetStatus, now: datetime) -> BudgetOut:
 
 
 def _forecast(status: BudgetStatus, now: datetime) -> Money:
-    """What was committed so far, stretched to the whole window; whole nano-dollars, rounded down."""
+    """What was committed so far, stretched to the whole window; whole nano-dollars, rounded down. A lifetime has no pace."""
     window = status.window
     elapsed_s = int((now - window.starts_at).total_seconds())
-    if elapsed_s < 1 or status.committed == FREE:
+    if elapsed_s < 1 or status.committed == FREE or status.budget.period == "lifetime":
         return status.committed
     return Money(status.committed.nanos * int((window.ends_at - window.starts_at).total_seconds()) // elapsed_s)

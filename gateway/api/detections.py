@@ -58,7 +58,7 @@ class Detections(GatewayResource):
         bill = self._bill(asked.options, key)
 
         def answer() -> Response:
-            outcome = self.parts.dispatcher.detect(image, asked.options, bill, deadline)
+            outcome = self.parts.live.detect(image, asked.options, bill, deadline)
             g.facts = _facts(outcome)
             headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
             return json_response(write_outcome(outcome, g.request_id), headers=headers)
@@ -79,6 +79,8 @@ class Detections(GatewayResource):
         """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""
         ceiling = self.parts.settings.default_max_cost_usd if options.max_cost_usd is None else options.max_cost_usd
         tags = {**options.tags, **g.key.tags}
+        if reserved := next((name for name in tags if name.startswith("gateway.")), None):
+            raise errors.InvalidParameter("tags", f"tags: {reserved!r} is the gateway's own; its names begin with 'gateway.'.")
         try:
             tags_text(tags)
         except ValueError as error:  # before anything is asked or held: the ledger could not keep them

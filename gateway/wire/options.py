@@ -118,6 +118,9 @@ class Options(BaseModel):
     tags: Annotated[
         dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^,]+(,[^:,]+:[^,]+)*$"})
     ] = Field(default_factory=dict, description="key:value,… carried into the ledger.")
+    subject: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        None, description="Whose picture it is: keeps a subject in one arm of an experiment. Hashed, never kept."
+    )
     hedge: bool = Field(default=False, description="Also ask another paid provider when the first is late; both are billed.")
     dry_run: bool = Field(default=False, description="The quote and the route; no call, no charge.")
 

@@ -98,3 +98,8 @@ def test_windows_hold_their_instant_and_tile_time(period, timezone, instant):
 def test_an_unknown_zone_says_so(name):
     with pytest.raises(UnknownTimeZone):
         window_of("day", name, at("2026-01-01"))
+
+
+def test_a_lifetime_is_one_window_for_ever():
+    assert window_of("lifetime", "UTC", at("1999-12-31T23:59:59")) == window_of("lifetime", "UTC", at("2999-01-01T00:00:00"))
+    assert at("2026-11-27T12:00:00") in window_of("lifetime", "UTC", at("2026-11-27T12:00:00"))

@@ -98,6 +98,11 @@ class Toybox:
         self.ledgers.append(ledger)
         return dispatcher
 
+    def behind(self, *toys: Toy) -> Dispatcher:
+        """A second dispatcher of the same toys and the last ledger, as experiments have one. Its lines are closed by who uses it."""
+        meter = self.dispatchers[-1].lines[toys[0].name].meter
+        return Dispatcher([Line(toy, 4, LatencyTracker(), Breaker(), meter) for toy in toys], default_deadline_ms=2_000)
+
     def close(self) -> None:
         for dispatcher in self.dispatchers:
             dispatcher.close()
