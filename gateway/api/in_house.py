@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cost.in_house import InHouse, break_even, machine_price
 from cost.money import FREE
+from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_query
 from gateway.errors import InvalidParameter
 from gateway.keys import Role
@@ -62,7 +63,12 @@ class InHouseCosts(GatewayResource):
     roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
 
     @describes(
-        Description("What an in-house picture costs, idle hours shown, and where that beats each cloud", InHouseOut, query=InHouseQuery)
+        Description(
+            "What an in-house picture costs, idle hours shown, and where that beats each cloud",
+            InHouseOut,
+            query=InHouseQuery,
+            errors=(errors.InvalidParameter,),
+        )
     )
     def get(self) -> Response:
         """Work it out."""
