@@ -10,8 +10,8 @@ run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 demo: .venv/.runs  ## like run, with stand-ins of the clouds and three weeks of simulated traffic; costs nothing
 	@exec .venv/bin/python -m tests.demo
 
-test: .venv/.tests  ## the whole test suite
-	.venv/bin/python -m pytest
+test: .venv/.tests  ## the whole test suite, a process a core: half of its time is waiting
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/.tests  ## what takes minutes: long fuzzing, kill loops, power cuts, load
 	.venv/bin/python -m pytest -m slow --timeout 3600

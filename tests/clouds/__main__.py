@@ -6,7 +6,6 @@ python -m tests.clouds --annotations ../shared/coco128/instances.json --images .
 import argparse
 import signal
 import sys
-import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,6 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     if bool(options.annotations) is not bool(options.images):
         parser.error("--annotations and --images belong together")
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before there are threads: they inherit it, and the signal waits for `sigwait`
     behaviour = Behaviour(**{field.name: getattr(options, field.name) for field in fields(Behaviour)})
     pictures = Pictures(options.annotations, options.images) if options.annotations else None
     clouds = (
@@ -38,15 +39,12 @@ def main() -> None:
             behaviour, pictures=pictures, bill=options.bill, port=options.google_port, rest_port=options.google_rest_port
         ),
     )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     for cloud in clouds:
         lines = [f"{name}={value}" for name, value in cloud.environ.items()]
         sys.stdout.write("\n".join([*lines, f"# set and read it at {cloud.server.url}/_control and {cloud.server.url}/_bill", ""]))
     sys.stdout.write("# ready\n")
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait(ends)
     for cloud in clouds:
         cloud.close()
 

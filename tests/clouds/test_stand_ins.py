@@ -145,5 +145,5 @@ def test_both_start_from_the_command_line(album, tmp_path):
             assert [detection.label for detection in ask(provider, image, "objects").detections] == ["dog"]
             provider.close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert len((tmp_path / "bill.jsonl").read_text().splitlines()) == 2
