@@ -64,9 +64,9 @@ class BatchRunner:
         self._connection: Connection | None = None
 
     @property
-    def has_turn(self) -> bool:
-        """Whether a batch is being written, and nobody else keeps it waiting."""
-        return self._store.has_turn
+    def may_be_locked_out(self) -> bool:
+        """Whether another writer may keep this one waiting; see `Store`."""
+        return self._store.may_be_locked_out
 
     def run(self, operations: Sequence[Operation]) -> list[Done | Refused]:
         """Commit a batch; once more where its connection was lost before the commit (the server was started again).

@@ -325,7 +325,7 @@ class Ledger:
         began = now = time.monotonic()
         longest_s = _BUSY_WAITS_MAX * wait_s
         while True:
-            heard_at, at_work = max(began, self._writer.committed_at), self._writer.has_turn
+            heard_at, at_work = max(began, self._writer.committed_at), not self._writer.may_be_locked_out
             silence_ends = heard_at + (longest_s if at_work else wait_s)
             give_up_at = min(silence_ends, began + longest_s, began + within_s)
             if now >= give_up_at:

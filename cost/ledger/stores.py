@@ -26,11 +26,11 @@ class Store(Protocol):
     """A database, as one writer thread sees it.
 
     Attributes:
-        has_turn: a transaction is open and waits for no other writer, so that a commit which does not come is late, not locked out.
+        may_be_locked_out: its writer may be waiting for another one. Where not, a commit that does not come is late, and no more.
     """
 
     prepared: Prepared
-    has_turn: bool
+    may_be_locked_out: bool
 
     def connect(self) -> Connection:
         """The writer's own connection."""
@@ -74,7 +74,7 @@ class _Common:
     _insert: Any
 
     def __init__(self, engine: Engine) -> None:
-        self.has_turn = False
+        self.may_be_locked_out = True
         self._engine = engine
         self._driver = engine.dialect.loaded_dbapi
         self.prepared = Prepared(engine.dialect)
@@ -117,20 +117,22 @@ class _Sqlite(_Common):
         self._synchronous = ""
 
     def connect(self) -> Connection:
+        self.may_be_locked_out = True
         self._synchronous = ""
         return self._engine.connect().execution_options(immediate=True)
 
     @contextmanager
     def transaction(self, connection: Connection, *, durable: bool, alone: bool) -> Iterator[None]:  # noqa: ARG002 - it is always alone
+        self.may_be_locked_out = True
         self._set_synchronous(connection, "FULL" if durable else "NORMAL")
         lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with connection.begin():
-                self.has_turn = True
+                self.may_be_locked_out = False
                 yield
         finally:
-            self.has_turn = False
+            self.may_be_locked_out = False
             os.close(lock)
 
     def _set_synchronous(self, connection: Connection, mode: str) -> None:
@@ -147,7 +149,7 @@ class _Sqlite(_Common):
 class _Postgres(_Common):
     """Many writers: each batch locks the rows it needs in one order, so that batches wait for each other and never for good.
 
-    Any statement may wait for another writer or for a server that is gone, so it never has its turn for sure.
+    Any statement may wait for another writer or for a server that is gone, so it may always be locked out.
     """
 
     _insert = staticmethod(postgresql.insert)

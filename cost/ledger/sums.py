@@ -8,6 +8,13 @@ WHERE e.hash IS NULL
     OR e.amount_nanos <> CASE a.state WHEN 'settled' THEN a.cost_nanos WHEN 'released' THEN 0 ELSE a.price_nanos END
     OR COALESCE(e.outcome, '') <> COALESCE(a.outcome, '')
     OR COALESCE(e.provider_request_id, '') <> COALESCE(a.provider_request_id, '')
+    OR (a.state = 'reserved' AND a.ended_at_us IS NOT NULL) OR (a.state <> 'reserved' AND COALESCE(a.ended_at_us, -1) <> e.at_us)
+    OR (a.state <> 'settled' AND a.cost_nanos IS NOT NULL)
+"""
+
+# What vouches for an attempt's facts may be the end of a chain whose writer died.
+_ATTEMPT_WAS_RESERVED = """
+SELECT a.id FROM attempts a LEFT JOIN ledger_entries e ON e.subject_id = a.id AND e.kind = 'reserve' WHERE e.hash IS NULL
 """
 
 _ENTRY_IS_STATE = """
@@ -45,6 +52,12 @@ WHERE w.settled_nanos <> w.opening_nanos + COALESCE(s.settled, 0) + COALESCE(c.c
     OR w.reserved_nanos <> COALESCE(s.reserved, 0) OR w.unknown_nanos <> COALESCE(s.unknown, 0)
 """
 
+_LINK_IS_IN_WINDOW = """
+SELECT l.attempt_id, l.window_id FROM attempt_windows l JOIN attempts a ON a.id = l.attempt_id
+LEFT JOIN budget_windows w ON w.id = l.window_id LEFT JOIN budgets b ON b.id = w.budget_id
+WHERE b.id IS NULL OR a.reserved_at_us < w.starts_at_us OR a.reserved_at_us >= w.ends_at_us
+"""
+
 _WINDOW_IS_IN_LIMIT = """
 SELECT w.id, b.name, w.settled_nanos + w.reserved_nanos + w.unknown_nanos AS committed, w.limit_nanos, w.excess_nanos
 FROM budget_windows w JOIN budgets b ON b.id = w.budget_id
@@ -60,12 +73,15 @@ LEFT JOIN (
 WHERE u.units <> COALESCE(s.units, 0)
 """
 
-# Everything that a daily sum adds up, less the daily sum: nothing is left.
-_ROLLUP_IS_ROWS = """
-SELECT day, provider, sku, features, client, SUM(calls) AS calls, SUM(line_calls) AS line_calls, SUM(units) AS units, SUM(cost) AS cost,
-    SUM(reserved) AS reserved, SUM(doubted) AS doubted, SUM(imputed) AS imputed, SUM(avoided) AS avoided, SUM(hits) AS hits
-FROM (
-    SELECT {reserved_on} AS day, a.provider, l.sku, a.features, a.client,
+# The provider's month is the UTC month of some hour within a day of the reserve.
+_LINE_IS_COUNTED = """
+SELECT l.attempt_id, l.line FROM attempt_lines l JOIN attempts a ON a.id = l.attempt_id LEFT JOIN unit_counters u ON u.id = l.counter_id
+WHERE u.id IS NULL OR u.provider <> a.provider OR u.month NOT IN (substr({day_before}, 1, 7), substr({day_after}, 1, 7))
+"""
+
+# Everything that a daily sum adds up, with the tags it is also summed by.
+_ROLLED_UP = """
+    SELECT {reserved_on} AS day, a.provider, l.sku, a.features, a.client, a.tags,
         CASE WHEN a.state <> 'released' AND l.line = 0 THEN 1 ELSE 0 END AS calls,
         CASE WHEN a.state <> 'released' THEN 1 ELSE 0 END AS line_calls,
         CASE a.state WHEN 'settled' THEN l.units ELSE 0 END AS units,
@@ -76,20 +92,33 @@ FROM (
         0 AS imputed, 0 AS avoided, 0 AS hits
     FROM attempts a JOIN attempt_lines l ON l.attempt_id = a.id
     UNION ALL
-    SELECT day, provider, sku, features, client, 0, 0, units, amount_nanos, 0, 0, 0, 0, 0 FROM corrections
+    SELECT day, provider, sku, features, client, tags, 0, 0, units, amount_nanos, 0, 0, 0, 0, 0 FROM corrections
     UNION ALL
-    SELECT {used_on}, provider, sku, features, client,
+    SELECT {used_on}, provider, sku, features, client, tags,
         CASE kind WHEN 'in_house' THEN 1 ELSE 0 END, CASE kind WHEN 'in_house' THEN 1 ELSE 0 END,
         0, 0, 0, 0, imputed_nanos, avoided_nanos, CASE kind WHEN 'in_house' THEN 0 ELSE 1 END
     FROM usage_rows
+"""
+
+# All of it less the daily sum: nothing is left.
+_ROLLUP_IS_ROWS = """
+SELECT day, provider, sku, features, client, SUM(calls) AS calls, SUM(line_calls) AS line_calls, SUM(units) AS units, SUM(cost) AS cost,
+    SUM(reserved) AS reserved, SUM(doubted) AS doubted, SUM(imputed) AS imputed, SUM(avoided) AS avoided, SUM(hits) AS hits
+FROM ({rolled_up}
     UNION ALL
-    SELECT day, provider, sku, features, client, -calls, -line_calls,
+    SELECT day, provider, sku, features, client, '', -calls, -line_calls,
         -billed_units, -cost_nanos, -reserved_nanos, -unknown_nanos, -imputed_nanos, -avoided_nanos, -hits
     FROM daily_rollups
 ) differences
 GROUP BY day, provider, sku, features, client
 HAVING SUM(calls) <> 0 OR SUM(line_calls) <> 0 OR SUM(units) <> 0 OR SUM(cost) <> 0 OR SUM(reserved) <> 0 OR SUM(doubted) <> 0
     OR SUM(imputed) <> 0 OR SUM(avoided) <> 0 OR SUM(hits) <> 0
+"""
+
+_SUMS_BY_TAGS = """
+SELECT tags, day, provider, sku, features, client, SUM(calls), SUM(line_calls), SUM(units), SUM(cost), SUM(reserved), SUM(doubted),
+    SUM(imputed), SUM(avoided), SUM(hits)
+FROM ({rolled_up}) tagged WHERE tags <> ',' GROUP BY tags, day, provider, sku, features, client
 """
 
 _DAY_OF = {
@@ -107,20 +136,36 @@ _WINDOW_DIFFERS = (
 def sums(dialect: str) -> list[tuple[str, str]]:
     """Queries for one database, each with the sentence for a row that it finds."""
     day_of = _DAY_OF[dialect]
-    rollup_is_rows = _ROLLUP_IS_ROWS.format(reserved_on=day_of.format(us="a.reserved_at_us"), used_on=day_of.format(us="at_us"))
+    a_day_us = 86_400_000_000
+    line_is_counted = _LINE_IS_COUNTED.format(
+        day_before=day_of.format(us=f"(a.reserved_at_us - {a_day_us})"), day_after=day_of.format(us=f"(a.reserved_at_us + {a_day_us})")
+    )
     return [
+        (_ATTEMPT_WAS_RESERVED, "attempt {id} has no entry of its reserve"),
         (_STATE_IS_ENTRY, "attempt {id} is {state}, and no entry says the same"),
         (_ENTRY_IS_STATE, "attempt {id} is {state}, and an entry says {kind}"),
         (_CORRECTION_IS_ENTRY, "correction {id} of {amount_nanos} nanos has no entry"),
         (_ATTEMPT_IS_LINES, "attempt {id} has the price {price_nanos}, and its lines {lines} nanos"),
         (_WINDOW_IS_ATTEMPTS, _WINDOW_DIFFERS),
+        (_LINK_IS_IN_WINDOW, "attempt {attempt_id} counts in window {window_id}, which is not there or not of its time"),
         (
             _WINDOW_IS_IN_LIMIT,
             "window {id} of budget {name} has committed {committed} of {limit_nanos} nanos, of which {excess_nanos} explain themselves",
         ),
+        (line_is_counted, "line {line} of attempt {attempt_id} is counted nowhere, or in another provider's or month's units"),
         (_COUNTER_IS_LINES, "counter {id} of {provider}, {tier_group}, {month} says {units} units; its attempts say {lines}"),
         (
-            rollup_is_rows,
+            _ROLLUP_IS_ROWS.format(rolled_up=_rolled_up(dialect)),
             "the daily sum of {day}, {provider}, {sku}, {features}, {client} differs from its rows by {cost} nanos and {calls} calls",
         ),
     ]
+
+
+def sums_by_tags(dialect: str) -> str:
+    """A query for what `daily_tag_rollups` adds up by single tags: its measures by whole sets of tags, `ROLLUP_KEYS` in between."""
+    return _SUMS_BY_TAGS.format(rolled_up=_rolled_up(dialect))
+
+
+def _rolled_up(dialect: str) -> str:
+    day_of = _DAY_OF[dialect]
+    return _ROLLED_UP.format(reserved_on=day_of.format(us="a.reserved_at_us"), used_on=day_of.format(us="at_us"))

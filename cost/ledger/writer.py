@@ -75,9 +75,9 @@ class Writer:
         return job.future
 
     @property
-    def has_turn(self) -> bool:
-        """Whether a batch is being written, and nobody else keeps it waiting."""
-        return self._runner.has_turn
+    def may_be_locked_out(self) -> bool:
+        """Whether another writer may keep this one waiting; see `Store`."""
+        return self._runner.may_be_locked_out
 
     def close(self) -> None:
         """Commit what waits, do the chores a last time, and end the thread."""

@@ -204,8 +204,9 @@ def test_a_queue_on_a_busy_machine_is_no_outage(engine, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_a_slow_disk_is_no_outage(url, engine, tmp_path):
-    """One commit takes longer than a database that somebody else has locked is waited for."""
+@pytest.mark.parametrize("where", ["in a commit", "in the chores"])
+def test_a_slow_writer_is_no_outage(url, engine, tmp_path, where):
+    """A record takes longer than a database that somebody else has locked is waited for."""
     slow = threading.Event()
 
     def stall(moment):
@@ -213,9 +214,13 @@ def test_a_slow_disk_is_no_outage(url, engine, tmp_path):
             slow.clear()
             time.sleep(1)
 
-    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600, crashpoint=stall)) as ledger:
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05, crashpoint=stall)) as ledger:
         ledger.reserve(hold(), wait_s=10)
+        if where == "in the chores":
+            replay = ledger._spool.replay
+            ledger._spool.replay = lambda run: (stall("before_commit"), replay(run))
         slow.set()
+        until(lambda: not slow.is_set())
         ledger.reserve(hold(), wait_s=0.5)
         assert ledger.problem is None
 

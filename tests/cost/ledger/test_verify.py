@@ -90,6 +90,15 @@ def test_a_sound_ledger_has_nothing_to_tell(ledger, engine):
         "UPDATE daily_rollups SET cost_nanos = cost_nanos - 1",
         "DELETE FROM daily_rollups WHERE provider = 'two_skus'",
         "DELETE FROM usage_rows",
+        "UPDATE attempts SET ended_at_us = ended_at_us + 1 WHERE state = 'settled'",
+        "DELETE FROM unit_counters WHERE id = (SELECT max(id) FROM unit_counters)",
+        "UPDATE unit_counters SET month = '2026-08'",
+        "UPDATE unit_counters SET provider = 'other' WHERE id = 1",
+        "DELETE FROM budget_windows WHERE id = 1",
+        "UPDATE budget_windows SET starts_at_us = ends_at_us - 1",
+        "UPDATE daily_tag_rollups SET cost_nanos = cost_nanos + 1 WHERE sku = 'SKU'",
+        "UPDATE daily_tag_rollups SET tag_value = 'b'",
+        "DELETE FROM daily_tag_rollups WHERE provider = 'flat'",
     ],
 )
 def test_an_altered_or_missing_row_is_found(full_sqlite, tmp_path, change):
@@ -99,6 +108,28 @@ def test_an_altered_or_missing_row_is_found(full_sqlite, tmp_path, change):
     engine = open_database(f"sqlite:///{tmp_path}/ledger.db")
     assert list(verify(engine)) != []
     engine.dispose()
+
+
+def test_a_reserve_that_ended_a_dead_writers_chain_is_missed(ledger, engine, clock, tmp_path):
+    """Its attempt was ended by another process, whose chain is whole."""
+    ledger.reserve(hold())
+    attempt_id = ledger.reserve(hold()).attempt_id
+    ledger.close()
+    other = Ledger(engine, BOOK, spool=tmp_path / "spool", now=clock.now, elapsed=clock.elapsed)
+    other.settle(attempt_id)
+    other.close()
+    assert list(verify(engine)) == []
+    with engine.begin() as connection:
+        take_triggers_away(connection)
+        assert connection.execute(text("DELETE FROM ledger_entries WHERE kind = 'reserve' AND seq = 2")).rowcount == 1
+    assert any("no entry of its reserve" in problem for problem in verify(engine))
+
+
+def take_triggers_away(connection):
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL session_replication_role = 'replica'"))
+    else:
+        connection.execute(text("DROP TRIGGER ledger_entries_no_delete"))
 
 
 REWRITES = [
