@@ -1,7 +1,7 @@
 """The composition root: builds every part once and ties them together. Nothing else knows them all."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,11 @@ from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
 from gateway.breaker import Breaker
+from gateway.cache.link import RedisStore
+from gateway.cache.results import Results
+from gateway.cache.shared_flight import SharedFlights
+from gateway.cache.sharing import Sharing
+from gateway.cache.store import MemoryStore
 from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
@@ -108,7 +113,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
-    dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated)
+    sharing = _make_sharing(settings, lines, ledger, reads)
+    dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated, sharing=sharing)
     comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
     behind = Dispatcher(
         [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
@@ -130,6 +136,16 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         store,
         LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
     )
+
+
+def _make_sharing(settings: Settings, lines: Sequence[Line], ledger: Ledger, reads: BoundedReads) -> Sharing | None:
+    """None where the operator wants no cache. Without an address of a Redis answers are kept in this process."""
+    if settings.cache_ttl_s == 0:
+        return None
+    by_name = {line.name: line for line in lines}
+    store = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else MemoryStore()
+    results = Results(store, by_name, settings.cache_ttl_s, shared=settings.cache_shared, simulated=settings.simulated)
+    return Sharing(results, SharedFlights(ledger, reads, good_s=settings.cache_ttl_s), by_name, simulated=settings.simulated)
 
 
 def _make_fetcher(settings: Settings) -> "ImageFetcher | None":

@@ -73,6 +73,11 @@ class CallRun:
         return round(self.latency_ms * 1000) if told is None else told
 
     @property
+    def price(self) -> Money:
+        """Of the last try, which brought the answer."""
+        return self._attempts[-1].cost if self._attempts else FREE
+
+    @property
     def cost(self) -> Money:
         """Of all tries so far, the one that runs included."""
         with self._lock:

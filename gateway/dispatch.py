@@ -1,14 +1,16 @@
-"""One picture's way, top to bottom: choose, call, fall back, answer. The only place with side effects."""
+"""One picture's way, top to bottom: look, choose, call, fall back, keep, answer. The only place with side effects."""
 
 import time
 from collections.abc import Sequence
 
 from cost.ledger import BudgetExhausted, LedgerError
 from cost.money import FREE, Money
+from gateway.cache.sharing import Refusals, Request, Sharing
+from gateway.cache.values import Kept
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
 from gateway.line import Line
-from gateway.metering import Bill
-from gateway.outcome import Outcome
+from gateway.metering import Bill, Meter
+from gateway.outcome import KEPT, Outcome
 from gateway.race import Leg, Race
 from gateway.route import Route, Step, choose_route
 from gateway.wire.options import Options
@@ -30,14 +32,22 @@ _WRITING_S = 0.02
 class Dispatcher:
     """Answers pictures from the providers of one process. Shared by all its threads."""
 
-    def __init__(self, lines: Sequence[Line], *, default_deadline_ms: int, simulated: bool = False) -> None:
-        """Use these providers, in this order of preference."""
+    def __init__(self, lines: Sequence[Line], *, default_deadline_ms: int, simulated: bool = False, sharing: Sharing | None = None) -> None:
+        """Use these providers, in this order of preference; `sharing`: None asks them for every request."""
         self.lines = {line.name: line for line in lines}
+        self.sharing = sharing
         self._default_deadline_ms = default_deadline_ms
         self._simulated = simulated
 
+    def look(self, digest: str, options: Options, bill: Bill) -> Kept | None:
+        """The kept answer for a picture of exactly these bytes (SHA-256, in hex), whose pixels nobody needs to see then. It is counted."""
+        kept = None if self.sharing is None else self.sharing.known(digest, options, bill)
+        if kept is not None:
+            self._meter.note_kept(bill, "hit", kept.calls, frozenset(options.features))
+        return kept
+
     def detect(self, image: Image, options: Options, bill: Bill, deadline: float) -> Outcome:
-        """Find what is in a picture, within the request's limits.
+        """Find what is in a picture, within the request's limits: from what is known, or by asking.
 
         Args:
             image: what was sent; decoded here.
@@ -49,14 +59,27 @@ class Dispatcher:
             GatewayError: no provider could be asked, none answered in time, or there is no money.
             providers.images.InvalidImage: the pixels can't be decoded. Nothing was sent to anybody.
         """
+        if self.sharing is None:
+            return self._ask(image, options, bill, deadline, Refusals())
+        request = Request(
+            image, options, bill, deadline, lambda refusals: self._ask(image, options, bill, deadline, refusals), time.monotonic()
+        )
+        outcome = self.sharing.answer(request)
+        if outcome.cache in KEPT:
+            self._meter.note_kept(bill, outcome.cache, outcome.calls, frozenset(options.features))
+        return outcome
+
+    def _ask(self, image: Image, options: Options, bill: Bill, deadline: float, refusals: Refusals) -> Outcome:
+        """Ask the providers."""
         started = time.monotonic()
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
-        route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000)
+        route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000, refusals.known)
         race = Race(image, bill, deadline)
         try:
             answer = None if options.dry_run else self._ask_in_turn(race, route, options)
         finally:
             attempts = race.close()
+            refusals.told += race.refusals()
         _wait_until_settled(race, deadline)
         refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
         outcome = Outcome(
@@ -72,6 +95,7 @@ class Dispatcher:
             latency_ms=(time.monotonic() - started) * 1000,
             attempts=attempts,
             considered=route.without(refused),
+            calls=answer.calls if answer else (),
         )
         _note_in_house(race, answer, bill, outcome)
         return outcome
@@ -83,8 +107,14 @@ class Dispatcher:
 
     def close(self) -> None:
         """Let running calls end."""
+        if self.sharing is not None:
+            self.sharing.close()
         for line in self.lines.values():
             line.close()
+
+    @property
+    def _meter(self) -> Meter:
+        return next(iter(self.lines.values())).meter
 
     def _ask_in_turn(self, race: Race, route: Route, options: Options) -> Leg:
         """The first answer of the route's steps, the next asked where the one before fails or is late."""

@@ -1,6 +1,6 @@
 """Where calls meet money: no paid call is made without a hold in the ledger, and each ends settled, released or unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -8,6 +8,7 @@ from cost.in_house import machine_price
 from cost.ledger import BudgetExhausted, Hold, IdempotencyKey, Ledger, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost, UsageRow
 from cost.money import FREE, Money
 from cost.price_sheets import NotRoutable, PriceBook
+from gateway.outcome import AnsweredCall, CacheUse
 from gateway.quotes import Quotes
 from gateway.reads import BoundedReads
 from providers.contract import Answer, Call
@@ -33,6 +34,7 @@ class Bill:
         request_id: the answer's id; all attempts of the request share `max_cost`.
         client: the key's name.
         key: of idempotency, checked in the transaction of each hold.
+        tenant: the key's id: whose kept answers may serve.
     """
 
     request_id: str
@@ -40,6 +42,7 @@ class Bill:
     tags: Mapping[str, str] = field(default_factory=dict)
     max_cost: Money | None = None
     key: IdempotencyKey | None = None
+    tenant: str = ""
 
 
 class Meter:
@@ -93,6 +96,28 @@ class Meter:
         )
         reservation = self.ledger.reserve(hold, key=bill.key, within_s=within_s)
         return Held(self.ledger, reservation.attempt_id, reservation.price)
+
+    def note_kept(self, bill: Bill, use: CacheUse, calls: Iterable[AnsweredCall], features: frozenset[str]) -> None:
+        """Record an answer for these features that nobody was asked for, and what its calls cost when they were made. Never waits."""
+        for call in calls:
+            if not call.features & features:
+                continue
+            price = call.price
+            for usage in call.usage:
+                self.ledger.record_usage(
+                    UsageRow(
+                        kind="hit" if use == "hit" else "joined",
+                        request_id=bill.request_id,
+                        client=bill.client,
+                        provider=call.provider,
+                        features=frozenset(call.features),
+                        sku=usage.sku,
+                        units=usage.units,
+                        avoided=price,
+                        tags=bill.tags,
+                    )
+                )
+                price = FREE  # of the whole call: it stands in its first row
 
     def note_in_house(self, bill: Bill, call: Call, provider: str, machine_us: int, avoided: Money) -> None:
         """Record an answer that nobody bills, and what the machine's time for it cost. Never waits and never fails."""

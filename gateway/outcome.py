@@ -6,10 +6,12 @@ from typing import Literal
 from cost.money import FREE, Money
 from cost.router import Considered
 from gateway.wire.options import Options
-from providers.contract import Detection, Feature
+from providers.contract import Detection, Feature, Usage
 from providers.images import Image
 
 CacheUse = Literal["miss", "hit", "joined", "off"]
+KEPT = frozenset({"hit", "joined"})
+"""Nobody was asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,17 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call that the detections come from, and what it cost when it was made."""
+
+    provider: str
+    features: frozenset[Feature]
+    model: str
+    usage: tuple[Usage, ...]
+    price: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Detections, who found them, and at what cost.
 
@@ -31,6 +44,7 @@ class Outcome:
         provider, model: whose answer it is, joined by ", " where the features were split; None for a dry run.
         detections: everything that was found; `kept` is what the client sees.
         cost: over all attempts.
+        calls: that the detections come from, now or when the kept answer was made.
         degraded: money or time was out, and the in-house model answered instead of what the policy would have chosen.
     """
 
@@ -47,6 +61,7 @@ class Outcome:
     latency_ms: float = 0.0
     attempts: tuple[Attempt, ...] = ()
     considered: tuple[Considered, ...] = ()
+    calls: tuple[AnsweredCall, ...] = ()
 
     @property
     def kept(self) -> list[Detection]:

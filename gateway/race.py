@@ -9,10 +9,10 @@ from cost.money import FREE, Money
 from gateway.call_run import CallRun
 from gateway.line import Line
 from gateway.metering import Bill
-from gateway.outcome import Attempt
+from gateway.outcome import AnsweredCall, Attempt
 from gateway.route import Step
-from providers.contract import Detection
-from providers.errors import ProviderError, ProviderOverloaded
+from providers.contract import Detection, Feature
+from providers.errors import ImageRefused, ProviderError, ProviderOverloaded
 from providers.images import Image
 
 
@@ -54,6 +54,13 @@ class Leg:
     def model(self) -> str:
         """What answered: one name, or one a call."""
         return ", ".join(dict.fromkeys(run.answer.model for run in self.ended if run.answer))
+
+    @property
+    def calls(self) -> tuple[AnsweredCall, ...]:
+        """Its calls, each with what it cost."""
+        return tuple(
+            AnsweredCall(line.name, run.call.features, run.answer.model, run.call.usage, run.price) for line, run in self.runs if run.answer
+        )
 
 
 class Race:
@@ -104,6 +111,11 @@ class Race:
     def close(self) -> tuple[Attempt, ...]:
         """The request is over: no further try begins. Every try of every leg, those that still run with their price."""
         return tuple(attempt for leg in self.legs for _, run in leg.runs for attempt in run.close())
+
+    def refusals(self) -> list[tuple[tuple[str, frozenset[Feature]], str]]:
+        """Who would not take the picture, in which call, and why."""
+        ended = [(line.name, run) for leg in self.legs for line, run in leg.runs]
+        return [((name, run.call.features), str(run.error)) for name, run in ended if isinstance(run.error, ImageRefused)]
 
     @property
     def paid_running(self) -> bool:

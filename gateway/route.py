@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from cost.ledger import LedgerUnavailable
 from cost.money import Money
@@ -52,7 +53,14 @@ class Route:
         )
 
 
-def choose_route(lines: Mapping[str, Line], image: Image, options: Options, max_cost: Money | None, deadline_ms: float) -> Route:
+def choose_route(
+    lines: Mapping[str, Line],
+    image: Image,
+    options: Options,
+    max_cost: Money | None,
+    deadline_ms: float,
+    refused: Mapping[str, str] = MappingProxyType({}),
+) -> Route:
     """The route within the request's limits. Providers that are not ready come last, since they may be in time.
 
     Args:
@@ -61,12 +69,16 @@ def choose_route(lines: Mapping[str, Line], image: Image, options: Options, max_
         options: what is asked.
         max_cost: over all attempts.
         deadline_ms: the time left.
+        refused: providers that would not take this picture a moment ago, and why.
 
     Raises:
         InvalidParameter: a provider that there is not.
     """
     features = frozenset(options.features)
-    quotes = [_quote(lines.get(name), name, image, features, position) for position, name in enumerate(_asked_for(lines, options))]
+    quotes = [
+        _quote(lines.get(name), name, image, features, position, refused.get(name))
+        for position, name in enumerate(_asked_for(lines, options))
+    ]
     waiting = {quote.provider: quote for quote in quotes if quote.refusal and quote.refusal.startswith("not_ready")}
     snapshot = Snapshot(frozenset(features), tuple(quotes), options.strategy, max_cost, deadline_ms, multiplier=0.0)
     chosen = route_by_price_and_worth(snapshot)
@@ -88,7 +100,7 @@ def _asked_for(lines: Mapping[str, Line], options: Options) -> Iterable[str]:
     return options.providers or lines
 
 
-def _quote(line: Line | None, name: str, image: Image, features: frozenset[Feature], position: int) -> Quote:
+def _quote(line: Line | None, name: str, image: Image, features: frozenset[Feature], position: int, refused: str | None) -> Quote:
     """What one provider offers for this picture now, or what stands against it."""
     if line is None:
         return Quote(name, (), refusal="disabled")
@@ -105,6 +117,8 @@ def _quote(line: Line | None, name: str, image: Image, features: frozenset[Featu
     )
     if line.paid and (problem := line.meter.ledger.problem):
         return replace(quote, refusal=f"ledger_unavailable: {problem}")
+    if refused is not None:
+        return replace(quote, refusal=f"image_refused: {refused}")
     calls = []
     for call in line.provider.calls(mine):
         try:

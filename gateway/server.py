@@ -1,6 +1,7 @@
 """Serving the gateway with gunicorn: one process or several, many threads each, everything that holds a connection made after fork."""
 
 import os
+import sys
 from typing import Any
 
 from flask import Flask
@@ -9,6 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from gateway.app import create_app
+from gateway.cache.valkey import Valkey
 from gateway.logs import log_as_json
 from gateway.settings import Settings
 
@@ -19,9 +21,18 @@ _GRACE_S = 30
 class GatewayServer(BaseApplication):
     """Gunicorn, configured from our settings alone: no configuration file and no GUNICORN_CMD_ARGS."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, valkey: Valkey | None = None) -> None:
+        """Serve, and keep the embedded server running meanwhile, if there is one."""
         self._settings = settings
+        self._valkey = valkey
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        try:
+            _Arbiter(self, self._valkey).run()
+        except RuntimeError as error:
+            sys.exit(f"Error: {error}")
 
     def load_config(self) -> None:
         """Gunicorn's hook: the whole configuration."""
@@ -50,6 +61,20 @@ class GatewayServer(BaseApplication):
         log_as_json()
         self.app = create_app(self._settings)
         return self.app
+
+
+class _Arbiter(Arbiter):
+    """Gunicorn's parent process. Its only thread has started Valkey, which dies with it; about once a second it looks after it."""
+
+    def __init__(self, app: GatewayServer, valkey: Valkey | None) -> None:
+        self._valkey = valkey
+        super().__init__(app)
+
+    def manage_workers(self) -> None:
+        """Gunicorn's hook, called at least once a second."""
+        if self._valkey is not None:
+            self._valkey.keep_running()
+        super().manage_workers()
 
 
 def _close_parts(_arbiter: Arbiter, worker: Worker) -> None:

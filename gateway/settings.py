@@ -76,6 +76,12 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _redis_url(text: str) -> str:
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("write redis://HOST:PORT, rediss://USER:PASSWORD@HOST:PORT or unix://PATH")
+    return text
+
+
 def _dollars(text: str) -> Money:
     money = Money.usd(text)
     if money.nanos < 0:
@@ -102,8 +108,9 @@ class Settings:
     providers: tuple[str, ...] = _setting("GATEWAY_PROVIDERS", _providers, ("local",), "enabled providers, a comma list")
     admin_key: str | None = _setting("GATEWAY_ADMIN_KEY", str, None, "the bootstrap admin key", secret=True)
     database_url: str = _setting("GATEWAY_DATABASE_URL", _database_url, "sqlite:///var/gateway.db", "keys, ledger", secret=True)
-    redis_url: str | None = _setting("GATEWAY_REDIS_URL", str, None, "cache; unset: an embedded Valkey", secret=True)
+    redis_url: str | None = _setting("GATEWAY_REDIS_URL", _redis_url, None, "cache; unset: an embedded Valkey", secret=True)
     cache_ttl_s: int = _setting("GATEWAY_CACHE_TTL_S", _whole(0, 366 * 86400), 86400, "seconds an answer is kept; 0: no cache")
+    cache_shared: bool = _setting("GATEWAY_CACHE_SHARED", _switch, False, "true: one client's kept answers serve the others too")
     prices: Path | None = _setting("GATEWAY_PRICES", _existing_file, None, "a price-sheet file instead of the built-in ones")
     spool: Path = _setting("GATEWAY_SPOOL", Path, Path("var/spool"), "a local folder where settlements wait while the database is away")
     default_deadline_ms: int = _setting("GATEWAY_DEFAULT_DEADLINE_MS", _whole(1, 600_000), 10_000, "where a request names none")

@@ -8,7 +8,7 @@ Where what happens:
     book         the rows that a batch touches: locked, read, written back
     batches      one transaction;  writer: the thread that groups them
     budgets      put, delete, read;  catalog: which windows a call counts in
-    idempotency  repeated requests
+    idempotency  repeated requests;  flights: identical ones, of which one asks
     recovery     holds whose owner did not come back;  spool: settlements that wait for the database
     usage        answers that cost no money;  rollups, reports: daily sums
     journal      the chain of hashes;  verify: checks it and every sum

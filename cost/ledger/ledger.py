@@ -19,6 +19,7 @@ from cost.ledger.book import BookKeeper
 from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
 from cost.ledger.corrections import Correction, correct
 from cost.ledger.errors import LedgerUnavailable
+from cost.ledger.flights import FlightDesk
 from cost.ledger.idempotency import Claim
 from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnswer
 from cost.ledger.recovery import PAGE, sweep
@@ -83,6 +84,7 @@ class Ledger:
         self._usage = UsageBuffer()
         self._alerts_insert = store.insert_new(budget_alerts)
         self._next_sweep_s = time.monotonic()
+        self.flights = FlightDesk(engine, store, self._alone, self.now)
         self._writer = Writer(BatchRunner(store, BookKeeper(store, prices), self._clock, crashpoint), self._do_chores, tick_s)
 
     # What happens to a call's money.
@@ -314,8 +316,16 @@ class Ledger:
             # The hold stands: it becomes unknown at its deadline and counts as spent.
             log.exception("ledger.spool_failed", extra={"attempt_id": resolve.attempt_id, "to": resolve.to})
 
-    def _alone(self, work: Callable[[Any], Any], *, exclusive: bool = False, durable: bool = False, wait_s: float = 10 * WAIT_S) -> Any:
-        return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s)
+    def _alone(
+        self,
+        work: Callable[[Any], Any],
+        *,
+        exclusive: bool = False,
+        durable: bool = False,
+        wait_s: float = 10 * WAIT_S,
+        within_s: float = math.inf,
+    ) -> Any:
+        return self._wait(self._writer.submit(Alone(work, exclusive=exclusive, durable=durable)), wait_s, within_s)
 
     def _run(self, operations: Sequence[Operation]) -> list[Any]:
         return [self._wait(future, 10 * WAIT_S) for future in [self._writer.submit(operation) for operation in operations]]

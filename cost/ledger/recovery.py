@@ -1,9 +1,10 @@
-"""Holds whose owner did not come back, and idempotency keys that are over. Any process may sweep; repeating it changes nothing."""
+"""Holds whose owner did not come back, idempotency keys and flights that are over. Any process may sweep; repeating it changes nothing."""
 
 from typing import Final
 
 from sqlalchemy import Engine, bindparam, select
 
+from cost.ledger import flights
 from cost.ledger.book import Book
 from cost.ledger.idempotency import DELETE_EXPIRED
 from cost.ledger.operations import Alone
@@ -32,7 +33,7 @@ def sweep(engine: Engine, run: Run, now_us: int) -> int:
     moves = [Resolve(id_, "unknown", "deadline_passed") for id_ in _ids(engine, "reserved", now_us)]
     moves += [Resolve(id_, "settled", "assumed_billed") for id_ in _ids(engine, "unknown", now_us - ASSUMED_BILLED_AFTER_US)]
     moved = sum(run(moves)) if moves else 0
-    run([Alone(_delete_expired_keys)])
+    run([Alone(_delete_expired)])
     return moved
 
 
@@ -41,5 +42,6 @@ def _ids(engine: Engine, state: str, before_us: int) -> list[str]:
         return list(connection.execute(_OVERDUE, {"state": state, "before_us": before_us}).scalars())
 
 
-def _delete_expired_keys(book: Book) -> None:
+def _delete_expired(book: Book) -> None:
     book.connection.execute(DELETE_EXPIRED, {"now_us": book.now_us})
+    flights.delete_expired(book)

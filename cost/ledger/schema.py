@@ -271,6 +271,21 @@ idempotency_keys = Table(
     Index("idempotency_by_expiry", "expires_at_us"),
 )
 
+flights = Table(
+    "flights",
+    metadata,
+    # SHA-256, in hex, of what identical requests have in common.
+    Column("key", String(64), primary_key=True),
+    # The process that asks; empty once it has landed.
+    Column("owner", String(32), nullable=False),
+    # Counts who has boarded: who was taken to be dead can't land on the next one's flight.
+    Column("fence", BigInteger, nullable=False),
+    # While it flies: its owner has said that it lives until then. Landed: what it brought is good until then.
+    Column("until_us", BigInteger, nullable=False),
+    Column("value", LargeBinary),
+    Index("flights_by_owner", "owner"),
+)
+
 budget_alerts = Table(
     "budget_alerts",
     metadata,

@@ -1,5 +1,6 @@
 """`POST /v1/detections`: one picture in, what is on it out."""
 
+import hashlib
 import time
 from typing import ClassVar
 
@@ -10,6 +11,8 @@ from cost.ledger.terms import tags_text
 from gateway import errors
 from gateway.api.problems import problem_response
 from gateway.api.resource import Description, GatewayResource, describes, json_response
+from gateway.cache.keys import letters_of
+from gateway.cache.values import Kept, written
 from gateway.idempotency import answer_once, read_key
 from gateway.ids import new_id
 from gateway.keys import Role
@@ -17,8 +20,8 @@ from gateway.metering import Bill
 from gateway.outcome import Outcome
 from gateway.wire.answer import DetectionsOut, write_outcome
 from gateway.wire.options import Options
-from gateway.wire.request import DetectionRequest, read_detection_request
-from providers.images import Image, ImageLimits, read_image
+from gateway.wire.request import DetectionRequest, image_error, read_detection_request
+from providers.images import Image, ImageError, ImageLimits, read_image
 
 
 class Detections(GatewayResource):
@@ -52,12 +55,17 @@ class Detections(GatewayResource):
         """Read, tell, write."""
         limits = self.parts.settings.image_limits
         asked = read_detection_request(request, limits)
-        deadline = time.monotonic() + self.parts.dispatcher.time_limit_s(asked.options)
-        image = self._image(asked, limits, deadline)
-        key = read_key(request.headers.get("Idempotency-Key"), g.key.id, image.digest, asked.options)
+        started = time.monotonic()
+        deadline = started + self.parts.dispatcher.time_limit_s(asked.options)
+        content, reference = self._content(asked, deadline)
+        digest = hashlib.sha256(content).hexdigest()
+        key = read_key(request.headers.get("Idempotency-Key"), g.key.id, digest, asked.options)
         bill = self._bill(asked.options, key)
 
         def answer() -> Response:
+            if kept := self.parts.live.look(digest, asked.options, bill):
+                return self._kept(kept, asked.options, bill, started)
+            image = _read(content, limits, reference)
             outcome = self.parts.live.detect(image, asked.options, bill, deadline)
             g.facts = _facts(outcome)
             headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
@@ -66,14 +74,30 @@ class Detections(GatewayResource):
         timeout_s = self.parts.dispatcher.time_limit_s(asked.options)
         return answer_once(self.parts.ledger, key, bill.request_id, timeout_s, answer, problem_response)
 
-    def _image(self, asked: DetectionRequest, limits: ImageLimits, deadline: float) -> Image:
-        """The picture that was sent, or the one at the address that was."""
+    def _kept(self, kept: Kept, options: Options, bill: Bill, started: float) -> Response:
+        """A kept answer, written without a look at the picture."""
+        detections, found = kept.selected(options, letters_of(options.features))
+        body = written(
+            kept,
+            options,
+            detections,
+            answer_id=bill.request_id,
+            request_id=g.request_id,
+            use="hit",
+            simulated=self.parts.settings.simulated,
+            latency_ms=(time.monotonic() - started) * 1000,
+        )
+        g.facts = _facts_of_kept(kept, bill, found)
+        return Response(body, headers={"X-Cost-USD": "0", "X-Provider": kept.provider, "X-Cache": "hit"}, mimetype="application/json")
+
+    def _content(self, asked: DetectionRequest, deadline: float) -> tuple[bytes, str | None]:
+        """The picture's bytes that were sent, or those at the address that was, and where a cloud of its own can read them."""
         if asked.uri is None:
-            return read_image(asked.content, limits)
+            return asked.content, None
         if self.parts.fetcher is None:
             raise errors.InvalidParameter("image.uri", "Image URIs are turned off here. Send the picture itself.")
         fetched = self.parts.fetcher.fetch(asked.uri, max(deadline - time.monotonic(), 0.001))
-        return read_image(fetched.content, limits, fetched.reference)
+        return fetched.content, fetched.reference
 
     def _bill(self, options: Options, key: IdempotencyKey | None) -> Bill:
         """The key's own tags come before those of the request: a cost centre is not the caller's to choose."""
@@ -85,7 +109,30 @@ class Detections(GatewayResource):
             tags_text(tags)
         except ValueError as error:  # before anything is asked or held: the ledger could not keep them
             raise errors.InvalidParameter("tags", f"tags, those of the key included: {error}.") from error
-        return Bill(new_id(), g.key.name, tags, ceiling, key)
+        return Bill(new_id(), g.key.name, tags, ceiling, key, g.key.id)
+
+
+def _read(content: bytes, limits: ImageLimits, reference: str | None) -> Image:
+    """The picture; what is wrong with it in our own words, so that it frees an Idempotency-Key as every refusal does."""
+    try:
+        return read_image(content, limits, reference)
+    except ImageError as error:
+        raise image_error(error) from error
+
+
+def _facts_of_kept(kept: Kept, bill: Bill, found: int) -> dict[str, object]:
+    return {
+        "id": bill.request_id,
+        "provider": kept.provider,
+        "cost_usd": "0",
+        "cache": "hit",
+        "degraded": False,
+        "attempts": [],
+        "detections": found,
+        "width": kept.width,
+        "height": kept.height,
+        "format": kept.format,
+    }
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:

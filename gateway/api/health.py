@@ -58,6 +58,9 @@ class Readiness(GatewayResource):
         problem = self.parts.ledger.problem
         dependencies = {"database": self._database(), "ledger": DependencyOut(ready=problem is None, detail=problem or "")}
         dependencies |= {name: DependencyOut(ready=health.ready, detail=health.detail) for name, health in providers.items()}
+        if (sharing := self.parts.dispatcher.sharing) is not None:
+            away = sharing.results.store.problem()
+            dependencies["cache"] = DependencyOut(ready=away is None, detail=away or "")
         can_answer = any(health.ready for health in providers.values())
         all_well = all(dependency.ready for dependency in dependencies.values())
         status: Literal["ready", "degraded", "not_ready"] = "ready" if all_well else "degraded" if can_answer else "not_ready"

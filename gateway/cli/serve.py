@@ -1,10 +1,12 @@
 """`vision-gateway serve`."""
 
 import os
+from dataclasses import replace
 
 import click
 
 from gateway.app import build_providers, read_prices
+from gateway.cache.valkey import embedded_valkey
 from gateway.cli.common import check_address_is_free, open_database, read_settings
 from gateway.keys import Keys, ensure_admin_key
 from gateway.server import GatewayServer
@@ -32,5 +34,8 @@ def command() -> None:
     if token := ensure_admin_key(Keys(database), settings.admin_key):
         click.echo(f"The admin key, shown this once: {token}", err=True)
     database.dispose()  # connections must not cross a fork
-    click.echo(f"vision-gateway listens on http://{settings.bind}:{settings.port}", err=True)
-    GatewayServer(settings).run()
+    with embedded_valkey(settings) as valkey:
+        if valkey is not None:
+            settings = replace(settings, redis_url=valkey.url)
+        click.echo(f"vision-gateway listens on http://{settings.bind}:{settings.port}", err=True)
+        GatewayServer(settings, valkey).run()

@@ -14,6 +14,7 @@ from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.ledger.terms import TAGS_MAX
 from cost.ledger.times import utc_now
+from gateway.cache.values import Kept
 from gateway.dispatch import Dispatcher
 from gateway.errors import GatewayError, NoProviderAvailable, Overloaded, OverMaxCost
 from gateway.experiments.asking import BudgetSpent, NotNow, answer_of, ask, check_spare_room
@@ -65,6 +66,10 @@ class LiveExperiments:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="experiments", daemon=True)
         self._thread.start()
+
+    def look(self, digest: str, options: Options, bill: Bill) -> Kept | None:
+        """As `Dispatcher.look`; while there is an experiment its arm decides first, and needs the picture for it."""
+        return None if self._running and not options.dry_run else self._dispatcher.look(digest, options, bill)
 
     def detect(self, image: Image, options: Options, bill: Bill, deadline: float) -> Outcome:
         """As `Dispatcher.detect`, in the arm of the split that the request belongs to; then let the other experiments have the picture."""

@@ -102,7 +102,7 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
         id=outcome.id,
         request_id=request_id,
         image=ImageOut(digest=image.digest, width=image.width, height=image.height, format=image.format),
-        detections=[_detection(found) for found in outcome.kept],
+        detections=[detection_out(found) for found in outcome.kept],
         provider=outcome.provider,
         model=outcome.model,
         cost_usd=str(outcome.cost),
@@ -137,7 +137,8 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
     )
 
 
-def _detection(found: Detection) -> DetectionOut:
+def detection_out(found: Detection) -> DetectionOut:
+    """One thing found, as a client reads it."""
     box = found.box
     return DetectionOut(
         feature=found.feature,

@@ -15,7 +15,7 @@ from cost.database import open_database
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ROOT / "gateway" / "migrations" / "versions"
-MIGRATIONS = [next(VERSIONS.glob(f"*_{name}.py")) for name in ("ledger", "comparisons")]
+MIGRATIONS = [next(VERSIONS.glob(f"*_{name}.py")) for name in ("ledger", "comparisons", "flights")]
 
 
 def migrate(engine):

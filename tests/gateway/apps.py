@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-
 from flask import Flask
 
 from gateway.app import create_app
@@ -7,8 +5,8 @@ from gateway.database import prepare_database
 from gateway.settings import Settings
 
 
-def app_of(environ: Mapping[str, str]) -> Flask:
+def app_of(environ: dict[str, str]) -> Flask:
     """The whole gateway as `vision-gateway serve` makes it: the schema first, then the application."""
-    settings = Settings.from_env(environ)
+    settings = Settings.from_env({"GATEWAY_CACHE_TTL_S": "0"} | environ)  # each request asks, but in tests of the cache
     prepare_database(settings.database_url).dispose()
     return create_app(settings, environ)

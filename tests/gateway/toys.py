@@ -14,6 +14,10 @@ from cost.ledger import Ledger
 from cost.money import FREE, Money
 from cost.price_sheets import Price, PriceBook, PriceSheet, Tier
 from gateway.breaker import Breaker
+from gateway.cache.results import Results
+from gateway.cache.shared_flight import SharedFlights
+from gateway.cache.sharing import Sharing
+from gateway.cache.store import Store
 from gateway.database import prepare_database
 from gateway.dispatch import Dispatcher
 from gateway.ids import new_id
@@ -87,13 +91,27 @@ class Toybox:
         self.dispatchers: list[Dispatcher] = []
         self.ledgers: list[Ledger] = []
 
-    def dispatcher(self, *toys: Toy, threads: int = 8, deadline_ms: int = 2_000, prices: PriceBook | None = None) -> Dispatcher:
+    def dispatcher(
+        self,
+        *toys: Toy,
+        threads: int = 8,
+        deadline_ms: int = 2_000,
+        prices: PriceBook | None = None,
+        store: Store | None = None,
+        ttl_s: int = 60,
+        **results: object,
+    ) -> Dispatcher:
+        """With a store, answers are kept there."""
         prices = prices_of(*toys) if prices is None else prices
         ledger = Ledger(self.database, prices, spool=self._folder / "spool")
         meter = Meter(ledger, prices, BoundedReads(), Decimal("0.36"))
         latency, breaker = LatencyTracker(), Breaker()
         lines = [Line(toy, 64 if toy.name == "local" else threads, latency, breaker, meter) for toy in toys]
-        dispatcher = Dispatcher(lines, default_deadline_ms=deadline_ms)
+        by_name, sharing = {line.name: line for line in lines}, None
+        if store is not None:
+            flights = SharedFlights(ledger, BoundedReads(), good_s=ttl_s, lease_s=1.0)
+            sharing = Sharing(Results(store, by_name, ttl_s, **results), flights, by_name)
+        dispatcher = Dispatcher(lines, default_deadline_ms=deadline_ms, sharing=sharing)
         self.dispatchers.append(dispatcher)
         self.ledgers.append(ledger)
         return dispatcher
@@ -117,7 +135,7 @@ def ask(
     """One request, as the resource makes it."""
     asked = Options(**options)
     deadline = time.monotonic() + dispatcher.time_limit_s(asked)
-    return dispatcher.detect(image or picture(), asked, Bill(new_id(), client, asked.tags, max_cost), deadline)
+    return dispatcher.detect(image or picture(), asked, Bill(new_id(), client, asked.tags, max_cost, tenant=client), deadline)
 
 
 def sleeps(seconds: float) -> Callable[[int], None]:

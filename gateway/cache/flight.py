@@ -1,0 +1,60 @@
+"""Identical requests in one process: the first asks, the others wait for it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from gateway.errors import DeadlineExceeded
+from gateway.outcome import Outcome
+
+
+class _Flight:
+    """One request that asks, and what it brought: None until it has landed, and where it failed."""
+
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.outcome: Outcome | None = None
+
+
+class Flights:
+    """Those of one process. As many as threads that lead one, so memory is bounded by the threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[str, _Flight] = {}
+
+    def fly(self, key: str, ask: Callable[[], Outcome], serves: Callable[[Outcome], bool], deadline: float) -> tuple[Outcome, bool]:
+        """What `ask` brings, or what the same request's `ask` brings that is on its way; and whether it was waited for.
+
+        Where the one that asks fails, or brings what does not serve, exactly one of those that wait asks next; the others wait for it.
+
+        Args:
+            key: the same for requests that one answer serves.
+            ask: called in this thread, where nobody else asks.
+            serves: whether an outcome is good enough for those that waited.
+            deadline: of waiting, on the monotonic clock, in seconds.
+
+        Raises:
+            DeadlineExceeded: nobody brought anything in time.
+            Exception: whatever `ask` raised in this thread.
+        """
+        while True:
+            with self._lock:
+                flight = self._flights.get(key)
+                if mine := flight is None:
+                    flight = self._flights[key] = _Flight()
+            if mine:
+                return self._lead(key, flight, ask), False
+            if not flight.landed.wait(max(deadline - time.monotonic(), 0.0)):
+                raise DeadlineExceeded("The identical request that this one waited for did not end within deadline_ms.")
+            if flight.outcome is not None and serves(flight.outcome):
+                return flight.outcome, True
+
+    def _lead(self, key: str, flight: _Flight, ask: Callable[[], Outcome]) -> Outcome:
+        try:
+            flight.outcome = ask()
+            return flight.outcome
+        finally:
+            with self._lock:
+                del self._flights[key]
+            flight.landed.set()
