@@ -1,8 +1,9 @@
 """Requests from any thread join the next batch.
 
-No wait when idle: a picture that finds the model free starts at once. Under load batches fill by themselves while the one before is
+No wait when idle: a picture that finds the model free starts at once. Under load batches fill by themselves while those before are
 computed; only then, and for at most `wait_ms_max`, the model waits for as many pictures as last time, since those clients come again.
-Letterboxing runs in the callers' threads and suppression in one thread behind the model, so that the model does nothing but compute.
+Decoding and letterboxing run in a few threads ahead of the model, suppression in one behind it: the model does nothing but compute. On a
+CPU it computes several batches side by side, a lane a core: threads that share one batch wait for each other, lanes never do.
 """
 
 import threading
@@ -13,13 +14,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
+from local_model.cores import cores
+from local_model.counts import Counts
 from local_model.preprocess import Pixels, Square
+
+_BATCHES_AHEAD = 1
+"""Batches beside those of the lanes whose raw output waits to be finished, at most: each is some megabytes."""
+
+_GROWS_AFTER = 100
+"""Batches that went well before one picture more is tried again after memory ran out."""
 
 
 class Overloaded(Exception):
-    """The queue is full, or the batcher is closing. Nothing was done."""
+    """The queue is full, or there is no memory. Nothing was answered; ask elsewhere, or later."""
+
+
+class Closed(Overloaded):
+    """The batcher has stopped. Nothing was done; what took its place may answer."""
 
 
 class Expired(Exception):
@@ -27,76 +38,100 @@ class Expired(Exception):
 
 
 class Steps(Protocol):
-    """A predictor in its three steps, as `predictor.Predictor` has them. `Any` is what one step hands to the next."""
+    """A predictor in its steps, as `predictor.Predictor` has them. `Any` is what one step hands to the next."""
 
-    def prepare(self, picture: NDArray[Any]) -> Square: ...  # noqa: D102
-    def forward(self, squares: Sequence[Pixels]) -> list[Any]: ...  # noqa: D102
-    def finish(self, found: Any, square: Square, machine_us: int) -> Any: ...  # noqa: D102
+    def prepare(self, picture: Any) -> Square:
+        """Decode where it is encoded, and letterbox; in any thread."""
 
+    def forward(self, squares: Sequence[Pixels]) -> Any:
+        """The network over a batch; in as many threads as there are lanes."""
 
-@dataclass(slots=True)
-class Counts:
-    """What has happened since the start. Written by the model's thread and, under the lock, by callers; read by anyone."""
+    def parted(self, raw: Any) -> Sequence[Any]:
+        """The network's output, one entry a picture; in another thread."""
 
-    images: int = 0
-    batches: int = 0
-    failed: int = 0
-    expired: int = 0
-    overloaded: int = 0
-    queue_s: float = 0.0
-    forward_s: float = 0.0
+    def finish(self, found: Any, square: Square, machine_us: int) -> Any:
+        """One picture's prediction; in that thread too."""
+
+    def ran_out_of_memory(self, error: Exception) -> bool:
+        """Whether `forward` failed for want of memory; then whatever can be freed is."""
 
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    square: Square
+    picture: Any
     deadline: float
-    queued_at: float
+    came_at: float
+    square: Square | None = None
     future: "Future[Any]" = field(default_factory=Future)
 
 
 class Batcher:
-    """One thread that runs the model over batches of whatever waits.
+    """A few threads that run the model over batches of whatever waits.
 
     Args:
-        predictor: its `forward` is called by one thread only.
+        predictor: its steps.
         images_max: in one batch.
+        lanes: threads that call `forward`, each with a batch of its own.
         wait_ms_max: for a batch to fill, and only under load.
         queue_max: pictures that may wait for the model; one more is refused at once.
+        preparers: threads that decode and letterbox; as many as there are cores, and at most 8, by default.
     """
 
-    def __init__(self, predictor: Steps, *, images_max: int = 8, wait_ms_max: float = 5.0, queue_max: int = 32) -> None:
-        self.counts = Counts()
+    def __init__(
+        self,
+        predictor: Steps,
+        *,
+        images_max: int = 8,
+        lanes: int = 1,
+        wait_ms_max: float = 5.0,
+        queue_max: int = 32,
+        preparers: int | None = None,
+    ) -> None:
+        self.counts = Counts(images_max)
         self._predictor = predictor
         self._images_max = images_max
+        self._fits = images_max
+        self._good_batches = 0
         self._wait_s_max = wait_ms_max / 1000
         self._queue_max = queue_max
         self._waiting: deque[_Item] = deque()
         self._preparing = 0
+        self._free_lanes = 0
         self._closing = False
         self._change = threading.Condition()
+        self._preparers = ThreadPoolExecutor(preparers or min(cores(), 8), thread_name_prefix="prepare")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
-        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
-        self._thread.start()
+        self._unfinished = threading.Semaphore(lanes + _BATCHES_AHEAD)
+        self._lanes = [threading.Thread(target=self._run, name=f"batches-{number}", daemon=True) for number in range(lanes)]
+        for lane in self._lanes:
+            lane.start()
 
     @property
     def waiting(self) -> int:
-        """Pictures that wait for the model now."""
+        """Pictures that wait for the model now, those that are being decoded for it included."""
         return len(self._waiting) + self._preparing
 
-    def predict(self, picture: NDArray[Any], deadline: float | None = None) -> Any:
+    def predict(self, picture: Any, deadline: float | None = None) -> Any:
         """The prediction of one picture: what the predictor's `finish` gives.
 
         Args:
-            picture: (height, width, 3) uint8, upright RGB.
+            picture: whatever the predictor's `prepare` takes. It is looked at only once its place in the queue is sure.
             deadline: in `time.monotonic()` seconds; None waits as long as it takes.
 
         Raises:
-            Overloaded: at once, when the queue is full or the batcher is closed.
+            Overloaded: at once, when the queue is full; `Closed` when the batcher is; or when there is no memory for one picture.
             Expired: the deadline passed.
             BadPicture: not a picture; nobody else's answer suffers.
         """
-        item = self._queued(picture, float("inf") if deadline is None else deadline)
+        item = _Item(picture, float("inf") if deadline is None else deadline, time.monotonic())
+        with self._change:
+            if self._closing:
+                raise Closed("The model is shutting down.")
+            if self.waiting >= self._queue_max:
+                self.counts.overloaded += 1
+                raise Overloaded(f"{self.waiting} pictures wait for the model already.")
+            self._preparing += 1
+        self._preparers.submit(self._prepare, item)
         try:
             return item.future.result(None if deadline is None else max(deadline - time.monotonic(), 0))
         except TimeoutError:
@@ -107,24 +142,26 @@ class Batcher:
         with self._change:
             self._closing = True
             self._change.notify_all()
-        self._thread.join()
+        for lane in self._lanes:
+            lane.join()
+        self._preparers.shutdown()
         self._finisher.shutdown()
 
-    def _queued(self, picture: NDArray[Any], deadline: float) -> _Item:
-        """Letterbox a picture and put it in the queue. Its place is taken before, so that a refusal costs nothing."""
-        with self._change:
-            if self._closing or self.waiting >= self._queue_max:
-                self.counts.overloaded += 1
-                raise Overloaded("The model is shutting down." if self._closing else f"{self.waiting} pictures wait for the model already.")
-            self._preparing += 1
-        item = None
+    def _prepare(self, item: _Item) -> None:
         try:
-            item = _Item(self._predictor.prepare(picture), deadline, time.monotonic())
-            return item
+            if item.deadline > time.monotonic():
+                item.square = self._predictor.prepare(item.picture)
+            else:
+                self._expire(item)
+        except MemoryError:
+            self._fail(item, Overloaded("There is no memory for this picture now."))
+        except Exception as error:  # noqa: BLE001 -- whatever a decoder raises is told to its own caller
+            self._fail(item, error)
         finally:
+            item.picture = None
             with self._change:
                 self._preparing -= 1
-                if item is not None:
+                if item.square is not None:
                     self._waiting.append(item)
                 self._change.notify_all()
 
@@ -136,50 +173,88 @@ class Batcher:
             alive = [item for item in batch if item.deadline > now]
             for item in batch:
                 if item.deadline <= now:
-                    self.counts.expired += 1
-                    item.future.set_exception(Expired("The deadline passed while the picture waited for the model."))
-            self.counts.queue_s += sum(now - item.queued_at for item in alive)
+                    self._expire(item)
             self._answer(alive)
 
     def _next_batch(self, expected: int) -> list[_Item]:
-        """What waits, once there is enough of it; nothing when closed and empty."""
+        """This lane's share of what waits, once there is enough of it; nothing when closed and empty."""
         with self._change:
+            self._free_lanes += 1
             # Just after a batch its clients come again: wait for them. Nobody within that time means idle.
             if self._change.wait_for(self._wanted, self._wait_s_max):
-                self._change.wait_for(lambda: len(self._waiting) >= min(expected, self._images_max) or self._closing, self._wait_s_max)
-            else:
+                self._change.wait_for(lambda: len(self._waiting) >= min(expected, self._fits) or self._closing, self._wait_s_max)
+            while not self._waiting and not self._ended():  # also where another lane was quicker
                 self._change.wait_for(self._wanted)
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._images_max))]
+            share = -(-len(self._waiting) // self._free_lanes)
+            self._free_lanes -= 1
+            return [self._waiting.popleft() for _ in range(min(share, self._fits))]
 
     def _wanted(self) -> bool:
-        return bool(self._waiting) or (self._closing and not self._preparing)
+        return bool(self._waiting) or self._ended()
+
+    def _ended(self) -> bool:
+        return self._closing and not self._preparing and not self._waiting
 
     def _answer(self, batch: list[_Item]) -> None:
         """Run the model; when it fails, run each half by itself: a bad picture fails alone, and too large a batch goes through in parts."""
         if not batch:
             return
+        self._unfinished.acquire()
         started = time.monotonic()
         try:
-            answers = list(zip(batch, self._predictor.forward([item.square.pixels for item in batch]), strict=True))
+            raw = self._predictor.forward([item.square.pixels for item in batch if item.square])
         except Exception as error:  # noqa: BLE001 -- whatever a network raises is told to its own caller
-            if len(batch) == 1:
-                self.counts.failed += 1
-                batch[0].future.set_exception(error)
-                return
-            middle = len(batch) // 2
-            self._answer(batch[:middle])
-            self._answer(batch[middle:])
+            self._unfinished.release()
+            self._split(batch, error)
             return
         forward_s = time.monotonic() - started
-        machine_us = round(forward_s * 1e6 / len(batch))
-        self.counts.forward_s += forward_s
-        self.counts.batches += 1
-        self.counts.images += len(batch)
-        for item, found in answers:
-            self._finisher.submit(self._finish, item, found, machine_us)
+        with self._change:
+            self.counts.batch_ran([started - item.came_at for item in batch], forward_s)
+            self._regain()
+        self._finisher.submit(self._finish, batch, raw, round(forward_s * 1e6 / (len(batch) * len(self._lanes))))
 
-    def _finish(self, item: _Item, found: Any, machine_us: int) -> None:
+    def _split(self, batch: list[_Item], error: Exception) -> None:
+        if no_memory := self._predictor.ran_out_of_memory(error):
+            with self._change:
+                self.counts.out_of_memory += 1
+                self._fits, self._good_batches = max(len(batch) // 2, 1), 0
+        if len(batch) == 1:
+            self._fail(batch[0], Overloaded("There is no memory for one more picture now.") if no_memory else error)
+            return
+        middle = len(batch) // 2
+        self._answer(batch[:middle])
+        self._answer(batch[middle:])
+
+    def _regain(self) -> None:
+        """After memory ran out, batches grow again, slowly."""
+        self._good_batches += 1
+        if self._fits < self._images_max and self._good_batches % _GROWS_AFTER == 0:
+            self._fits += 1
+
+    def _finish(self, batch: list[_Item], raw: Any, machine_us: int) -> None:
+        try:
+            for item, found in zip(batch, self._predictor.parted(raw), strict=True):
+                self._finish_one(item, found, machine_us)
+        except Exception as error:  # noqa: BLE001 -- told to everyone who has no answer yet
+            for item in batch:
+                if not item.future.done():
+                    self._fail(item, error)
+        finally:
+            self._unfinished.release()
+
+    def _finish_one(self, item: _Item, found: Any, machine_us: int) -> None:
+        assert item.square is not None, "what was in a batch was prepared"
         try:
             item.future.set_result(self._predictor.finish(found, item.square, machine_us))
         except Exception as error:  # noqa: BLE001 -- told to its own caller
-            item.future.set_exception(error)
+            self._fail(item, error)
+
+    def _expire(self, item: _Item) -> None:
+        with self._change:
+            self.counts.expired += 1
+        item.future.set_exception(Expired("The deadline passed while the picture waited for the model."))
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        with self._change:
+            self.counts.failed += 1
+        item.future.set_exception(error)

@@ -7,6 +7,7 @@ Another detector is plugged in by a TOML file that lies beside its network:
     sha256 = "…"                  # of the file; its first 8 digits are the version
     labels = ["cat", "dog"]
     iou_max = 0.6                 # for non-maximum suppression; 1.0 where the network has done its own
+    half = false                  # true where you have seen that 16-bit floats leave its AP alone; much faster where there is hardware
 
     [input]                       # (B, 3, side, side) float32: (x - mean) / std of 0..255, letterboxed at the top left
     side = 416
@@ -51,6 +52,7 @@ class Detector:
         network: (B, 3, side, side) float32 -> its raw output.
         candidates: the raw output and the least score -> one entry a picture.
         iou_max: of boxes of one class in an answer.
+        half: whether 16-bit floats leave its AP alone: the built-in's, by our own measurement (README); another's, if its TOML says so.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Detector:
     network: nn.Module
     candidates: Callable[[Any, float], list[Candidates]]
     iou_max: float
+    half: bool
 
     @property
     def model(self) -> str:
@@ -106,6 +109,7 @@ def _builtin(device: torch.device) -> Detector:
         network=network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         candidates=lambda raw, score_min: decode(raw, grid, score_min),
         iou_max=0.6,
+        half=True,
     )
 
 
@@ -129,6 +133,7 @@ def _plugged(description: Path, device: torch.device) -> Detector:
             network=_network(path, device),
             candidates=lambda raw, score_min: _above(raw, score_min, centres=centres),
             iou_max=float(told["iou_max"]),
+            half=told.get("half") is True,
         )
     except OSError as error:
         raise BadDetector(f"{description} can't be read: {error.strerror}.") from error
@@ -154,4 +159,4 @@ def _above(raw: tuple[Tensor, Tensor], score_min: float, *, centres: bool) -> li
     if centres:
         middle, half = chosen[:, :2], chosen[:, 2:] / 2
         chosen = torch.cat([middle - half, middle + half], 1)
-    return by_picture(len(boxes), picture, Candidates(chosen, scores[picture, place, category].float(), category))
+    return by_picture(len(boxes), picture, chosen, scores[picture, place, category].float(), category)

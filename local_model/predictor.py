@@ -1,8 +1,6 @@
 """Pictures in, boxes out."""
 
-import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,10 @@ from numpy.typing import NDArray
 
 from local_model import detector
 from local_model.boxes import Candidates, non_maximum_suppression
-from local_model.preprocess import Pixels, Square, letterbox
+from local_model.cores import lanes_for
+from local_model.cpu_pass import CpuPass
+from local_model.cuda_pass import CudaPass
+from local_model.preprocess import Pixels, Square, decoded, letterbox
 
 SCORE_MIN = 0.05
 """Low, so that one answer serves every threshold above it."""
@@ -42,76 +43,98 @@ class Prediction:
 
 
 class Predictor:
-    """A detector on a device. `predict` is all of it; `prepare`, `forward` and `finish` are its steps, for those who batch.
+    """A detector on a device. `predict` is all of it; `prepare`, `forward`, `parted` and `finish` are its steps, for those who batch.
 
-    `prepare` and `finish` may run in any thread. `forward` is for one thread at a time.
+    `forward` is for as many threads as there are lanes, the other steps are for any.
+
+    Attributes:
+        images_max: pictures in a batch that this device computes well.
+        lanes: batches that it computes side by side.
     """
 
-    def __init__(self, chosen: detector.Detector, device: torch.device) -> None:
+    def __init__(self, chosen: detector.Detector, device: torch.device, lanes: int = 1) -> None:
         self._detector = chosen
         self._device = device
         self.model = chosen.model
         self.name, self.version = chosen.name, chosen.version
+        self.lanes = lanes
+        self.images_max = 32 if device.type == "cuda" else 8
+        self._pass: CpuPass | CudaPass = CudaPass(chosen, device, self.images_max) if device.type == "cuda" else CpuPass(chosen)
 
     @classmethod
-    def load(cls, device: str | None = None, weights: Path | None = None) -> "Predictor":
+    def load(cls, device: str | None = None, weights: Path | None = None, processes: int = 1) -> "Predictor":
         """The built-in detector, or the one that the TOML file `weights` describes; on CUDA where there is one.
+
+        Args:
+            device: as torch names it.
+            weights: of another detector.
+            processes: that run a network on the same cores.
 
         Raises:
             detector.BadDetector: the weights are missing, damaged or not described fully.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if chosen.type == "cpu":
-            torch.set_num_threads(cores())
-        return cls(detector.load(weights, chosen), chosen)
+        if chosen.type != "cpu":
+            return cls(detector.load(weights, chosen), chosen)
+        torch.set_num_threads(1)
+        return cls(detector.load(weights, chosen), chosen, lanes_for(processes))
 
-    def predict(self, pictures: Sequence[NDArray[Any]]) -> list[Prediction]:
+    def predict(self, pictures: Sequence[NDArray[Any] | bytes]) -> list[Prediction]:
         """One prediction a picture, in their order.
 
         Args:
-            pictures: each (height, width, 3) uint8, upright RGB; any sizes.
+            pictures: each (height, width, 3) uint8, upright RGB, or encoded; any sizes.
 
         Raises:
             BadPicture: another type or shape.
         """
         squares = [self.prepare(picture) for picture in pictures]
-        found = self.forward([square.pixels for square in squares]) if squares else []
+        found = self.parted(self.forward([square.pixels for square in squares])) if squares else []
         return [self.finish(candidates, square) for candidates, square in zip(found, squares, strict=True)]
 
     def warm(self) -> None:
-        """One pass over an empty picture: the first one allocates and chooses kernels, and takes longer."""
-        self.predict([np.zeros((self._detector.side, self._detector.side, 3), np.uint8)])
+        """Passes over empty pictures, alone and in a full batch: the first ones allocate and choose kernels, and take longer."""
+        empty = np.zeros((self._detector.side, self._detector.side, 3), np.uint8)
+        for images in (1, self.images_max, 1):
+            self.predict([empty] * images)
 
-    def prepare(self, picture: NDArray[Any]) -> Square:
-        """Letterbox. No torch in it, so that many threads may do it beside the forward pass."""
-        return letterbox(picture, self._detector.side, bgr=self._detector.bgr)
+    def compile(self) -> None:
+        """Let torch compile the network beside the work, where the device is a CPU."""
+        if isinstance(self._pass, CpuPass):
+            self._pass.compile(self.images_max)
+
+    def prepare(self, picture: NDArray[Any] | bytes | memoryview) -> Square:
+        """Decode what is encoded, and letterbox. No torch in it, so that many threads may do it beside the forward pass."""
+        pixels = picture if isinstance(picture, np.ndarray) else decoded(picture)
+        return letterbox(pixels, self._detector.side, bgr=self._detector.bgr)
+
+    def forward(self, squares: Sequence[Pixels]) -> Any:
+        """The network over one batch: its raw output, or on CUDA the promise of it, for `parted`."""
+        return self._pass(squares)
 
     @torch.inference_mode()
-    def forward(self, squares: Sequence[Pixels]) -> list[Candidates]:
-        """The network over one batch."""
-        batch = torch.from_numpy(np.stack(squares)).to(self._device)  # (B, side, side, 3) uint8
-        normal = (batch.float() - self._detector.mean) / self._detector.std
-        with self._precision():
-            raw = self._detector.network(normal.permute(0, 3, 1, 2))  # (B, 3, side, side), channels last in memory
-        return self._detector.candidates(raw, SCORE_MIN)
+    def parted(self, raw: Any) -> list[Candidates]:
+        """What stands in a raw output, one entry a picture."""
+        return self._detector.candidates(self._pass.ready(raw), SCORE_MIN)
 
-    @torch.inference_mode()
     def finish(self, found: Candidates, square: Square, machine_us: int | None = None) -> Prediction:
         """Suppress what overlaps, and give back the picture's own measure."""
-        boxes = found.boxes / torch.tensor([square.width, square.height, square.width, square.height])
-        inside = found._replace(boxes=boxes.clamp(0, 1))
-        real = (inside.boxes[:, 2:] > inside.boxes[:, :2]).all(1)  # the network may see things beside the picture
-        inside = Candidates(*(tensor[real] for tensor in inside))
+        measure = np.array([square.width, square.height, square.width, square.height], np.float32)
+        boxes: NDArray[np.float32] = (found.boxes / measure).clip(0, 1)
+        real = (boxes[:, 2:] > boxes[:, :2]).all(1)  # the network may see things beside the picture
+        inside = Candidates(boxes[real], found.scores[real], found.classes[real])
         kept = non_maximum_suppression(inside, self._detector.iou_max)[:BOXES_MAX]
         labels = tuple(self._detector.labels[number] for number in inside.classes[kept].tolist())
-        return Prediction(inside.boxes[kept].numpy(), inside.scores[kept].numpy(), labels, self.model, machine_us)
+        return Prediction(inside.boxes[kept], inside.scores[kept], labels, self.model, machine_us)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._device.type != "cuda":
-            return nullcontext()
-        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    def ran_out_of_memory(self, error: Exception) -> bool:
+        """Whether it did; then what the device keeps for later is given back."""
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+            return False
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return True
 
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux, or elsewhere
+    def gpu_memory_bytes(self) -> int:
+        """What this process holds of the GPU's memory; 0 on a CPU."""
+        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0

@@ -1,17 +1,44 @@
-"""From any picture to the square that the network looks at. Pillow and NumPy only: this runs in the threads of the callers."""
+"""From any picture to the square that the network looks at. Pillow and NumPy only: this runs in threads beside the network."""
 
+import io
 from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3)."""
 
 
+PIXELS_MAX = 75_000_000
+FORMATS = ("JPEG", "PNG", "WEBP")
+_SIDE_ENOUGH = 832
+"""A JPEG that is larger is decoded at a half, a quarter or an eighth of its size: twice the network's input, and so no less to see."""
+
+
 class BadPicture(ValueError):
     """Not a picture: the sentence says what came instead of (height, width, 3) uint8."""
+
+
+def decoded(content: bytes | memoryview) -> Pixels:
+    """An encoded picture as upright RGB.
+
+    Raises:
+        BadPicture: not one of `FORMATS`, damaged, or more than 75 million pixels.
+        MemoryError: there is no room for it now.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            if picture.width * picture.height <= PIXELS_MAX:
+                picture.draft("RGB", (_SIDE_ENOUGH, _SIDE_ENOUGH))
+                return np.asarray(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise nearly everything
+        raise BadPicture(f"The picture can't be decoded: {error}.") from error
+    raise BadPicture(f"The picture is {picture.width} x {picture.height} pixels; at most {PIXELS_MAX} in all are taken.")
 
 
 class Square(NamedTuple):

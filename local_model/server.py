@@ -7,41 +7,46 @@ Outputs:
     boxes    FP32 [K, 4]                x_min y_min x_max y_max as fractions of the picture, best first
     scores   FP32 [K]                   above 0.05
     classes  BYTES [K]                  names
-The request parameter `timeout`, in microseconds as at Triton, drops the picture when its time is over.
+The request parameter `timeout`, in microseconds as at Triton, drops the picture when its time is over. The answer's parameter
+`machine_us` tells how long the network worked for this picture alone: its share of its batch.
+
+Several models or versions may be served side by side, each at its own address. `POST /v2/repository/models/NAME/load`, as at Triton,
+reads the weights' files again; on a Unix socket only, whose owner alone reaches it. Elsewhere SIGHUP does.
+Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
 """
 
-import io
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import PIL.Image
-import PIL.ImageOps
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from local_model.batching import Batcher, Expired, Overloaded
+from local_model import metrics
+from local_model.batching import Expired, Overloaded
+from local_model.models import Load, Loading, Models, NoSuchModel, Served
 from local_model.preprocess import BadPicture, Pixels
 from local_model.tensors import HEAD_LENGTH, BadRequest, Tensor, read_request, wanted_in_binary, write_response
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
-PIXELS_MAX = 75_000_000
-FORMATS = ("JPEG", "PNG", "WEBP")
+"""22 million pixels as they are. The gateway's client halves what is larger; encoded pictures are far smaller."""
+
 OUTPUTS = {"boxes", "scores", "classes"}
 
 _ROUTES = Map(
     [
         Rule("/v2", endpoint="server", methods=["GET"]),
+        Rule("/v2/health", endpoint="ready", methods=["GET"]),
         Rule("/v2/health/live", endpoint="live", methods=["GET"]),
         Rule("/v2/health/ready", endpoint="ready", methods=["GET"]),
+        Rule("/v2/repository/index", endpoint="index", methods=["GET", "POST"]),
+        Rule("/v2/repository/models/<name>/load", endpoint="load", methods=["POST"]),
         Rule("/metrics", endpoint="metrics", methods=["GET"]),
         *(
             Rule(f"/v2/models/<name>{version}{what}", endpoint=endpoint, methods=[method])
@@ -53,17 +58,14 @@ _ROUTES = Map(
 )
 
 
-class NoSuchModel(Exception):
-    """Another name or version than the one that is served."""
-
-
-class Loading(Exception):
-    """The model is not there yet, or can't be loaded."""
+class ReloadForbidden(Exception):
+    """Asked from a network that anybody may be on."""
 
 
 _STATUS: dict[type[Exception], int] = {
     BadRequest: 400,
     BadPicture: 400,
+    ReloadForbidden: 403,
     NoSuchModel: 404,
     RequestEntityTooLarge: 413,
     Loading: 503,
@@ -73,82 +75,70 @@ _STATUS: dict[type[Exception], int] = {
 
 
 class Server:
-    """The WSGI application. The model is loaded in a thread of its own, so that the server is alive, and says it is not ready, at once.
+    """The WSGI application. Models are loaded in a thread of their own, so that it is alive, and says it is not ready, at once.
 
     Args:
-        load: makes the predictor; run once.
+        loads: makes each predictor, the default one first.
+        may_reload: whether a request may have the weights read again.
         settings: of `batching.Batcher`.
     """
 
-    def __init__(self, load: Callable[[], Any], **settings: Any) -> None:
-        self._loading: Future[tuple[Any, Batcher]] = Future()
-        self._settings = settings
+    def __init__(self, loads: Sequence[Load], *, may_reload: bool = False, **settings: Any) -> None:
+        self.models = Models(loads, **settings)
+        self._may_reload = may_reload
         self._started = time.monotonic()
-        threading.Thread(target=self._load, args=(load,), name="load-model", daemon=True).start()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """WSGI."""
-        request = Request(environ)
+        return self.answer(Request(environ))(environ, start_response)
+
+    def answer(self, request: Request) -> Response:
+        """One request's answer; never raises."""
         request.max_content_length = BODY_BYTES_MAX
-        return self._answer(request)(environ, start_response)
-
-    def close(self) -> None:
-        """Answer what waits, and stop."""
-        if self._loading.done() and self._loading.exception() is None:
-            self._loading.result()[1].close()
-
-    def _load(self, load: Callable[[], Any]) -> None:
-        try:
-            predictor = load()
-            predictor.warm()
-            self._loading.set_result((predictor, Batcher(predictor, **self._settings)))
-            log.info("model.ready", extra={"model": predictor.model})
-        except Exception as error:
-            log.exception("model.not_loaded")
-            self._loading.set_exception(error)
-
-    def _answer(self, request: Request) -> Response:
         try:
             endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
             return getattr(self, f"_{endpoint}")(request, **arguments)  # type: ignore[no-any-return]
         except tuple(_STATUS) as error:
-            return _error(_STATUS[type(error)], str(error))
+            return _error(next(status for kind, status in _STATUS.items() if isinstance(error, kind)), str(error))
         except HTTPException as error:
             return _error(error.code or 500, error.description or error.name)
         except Exception as error:
             log.exception("inference.failed")
             return _error(500, f"The model failed: {error}")
 
-    def _model(self, name: str | None = None, version: str | None = None) -> tuple[Any, Batcher]:
-        if not self._loading.done():
-            raise Loading("The model is still loading.")
-        if (error := self._loading.exception()) is not None:
-            raise Loading(f"The model can't be loaded: {error}")
-        predictor, batcher = self._loading.result()
-        if name not in {None, predictor.name} or version not in {None, predictor.version}:
-            raise NoSuchModel(f"There is no model {name!r}{f' version {version!r}' if version else ''} here; there is {predictor.model}.")
-        return predictor, batcher
+    def close(self) -> None:
+        """Answer what waits, and stop."""
+        self.models.close()
 
     def _live(self, request: Request) -> Response:  # noqa: ARG002 -- all routes are called alike
         return _json({"live": True})
 
     def _ready(self, request: Request) -> Response:  # noqa: ARG002
-        self._model()
+        self.models.all()
         return _json({"ready": True})
 
     def _model_ready(self, request: Request, name: str, version: str | None = None) -> Response:  # noqa: ARG002
-        self._model(name, version)
+        self.models.find(name, version)
         return _json({"name": name, "ready": True})
 
     def _server(self, request: Request) -> Response:  # noqa: ARG002
-        return _json({"name": "vision-gateway-model", "version": "2", "extensions": ["binary_tensor_data"]})
+        return _json({"name": "vision-gateway-model", "version": "2", "extensions": ["binary_tensor_data", "model_repository"]})
+
+    def _index(self, request: Request) -> Response:  # noqa: ARG002
+        return _json([_state(one) for one in self.models.all()])
+
+    def _load(self, request: Request, name: str) -> Response:  # noqa: ARG002
+        if not self._may_reload:
+            raise ReloadForbidden("Weights are reloaded by SIGHUP, or by a request on the Unix socket.")
+        self.models.find(name)
+        return _json([_state(one) for one in self.models.reload()])
 
     def _metadata(self, request: Request, name: str, version: str | None = None) -> Response:  # noqa: ARG002
-        predictor, _ = self._model(name, version)
+        self.models.find(name, version)
         return _json(
             {
-                "name": predictor.name,
-                "versions": [predictor.version],
+                "name": name,
+                "versions": [one.predictor.version for one in reversed(self.models.all()) if one.predictor.name == name],  # default last
                 "platform": "pytorch",
                 "inputs": [
                     {"name": "pixels", "datatype": "UINT8", "shape": [-1, -1, 3]},
@@ -164,17 +154,21 @@ class Server:
 
     def _infer(self, request: Request, name: str, version: str | None = None) -> Response:
         came = time.monotonic()
-        predictor, batcher = self._model(name, version)
+        self.models.find(name, version)
         told, tensors = read_request(request.get_data(cache=False), request.headers.get(HEAD_LENGTH))
         binary = wanted_in_binary(told, OUTPUTS)
-        seen = batcher.predict(_picture(tensors), _deadline(told, came))
+        served, seen = self.models.predict(name, version, _picture(tensors), _deadline(told, came))
         count = len(seen.labels)
         outputs = [
             Tensor("boxes", "FP32", (count, 4), seen.boxes),
             Tensor("scores", "FP32", (count,), seen.confidences),
             Tensor("classes", "BYTES", (count,), [label.encode() for label in seen.labels]),
         ]
-        head = {"model_name": predictor.name, "model_version": predictor.version, "parameters": {"machine_us": seen.machine_us}}
+        head = {
+            "model_name": served.predictor.name,
+            "model_version": served.predictor.version,
+            "parameters": {"machine_us": seen.machine_us},
+        }
         if "id" in told:
             head["id"] = told["id"]
         body, head_length = write_response(head, outputs, binary)
@@ -183,50 +177,31 @@ class Server:
         return Response(body, mimetype="application/octet-stream", headers={HEAD_LENGTH: str(head_length)})
 
     def _metrics(self, request: Request) -> Response:  # noqa: ARG002
-        _, batcher = self._model()
-        counts = batcher.counts
-        values = {
-            "model_images_total": counts.images,
-            "model_batches_total": counts.batches,
-            "model_failed_total": counts.failed,
-            "model_expired_total": counts.expired,
-            "model_overloaded_total": counts.overloaded,
-            "model_queue_seconds_total": counts.queue_s,
-            "model_forward_seconds_total": counts.forward_s,
-            "model_up_seconds_total": time.monotonic() - self._started,
-        }
-        lines = [f"# TYPE {name} counter\n{name} {value}\n" for name, value in values.items()]
-        lines.append(f"# TYPE model_waiting gauge\nmodel_waiting {batcher.waiting}\n")
-        return Response("".join(lines), content_type="text/plain; version=0.0.4")
+        told = metrics.text(
+            self.models.all(),
+            up_s=time.monotonic() - self._started,
+            reloads=self.models.reloads,
+            reloads_failed=self.models.reloads_failed,
+        )
+        return Response(told, content_type="text/plain; version=0.0.4")
 
 
-def _picture(tensors: dict[str, Tensor]) -> Pixels:
+def _picture(tensors: dict[str, Tensor]) -> Pixels | bytes:
     if set(tensors) == {"pixels"} and tensors["pixels"].datatype == "UINT8":
         pixels: Any = tensors["pixels"].values
         return np.asarray(pixels)
     if set(tensors) == {"image"} and isinstance(tensors["image"].values, list) and len(tensors["image"].values) == 1:
-        return decoded(tensors["image"].values[0])
+        return tensors["image"].values[0]
     raise BadRequest("Send one input: pixels, UINT8 [height, width, 3], or image, BYTES [1].")
 
 
-def decoded(content: bytes) -> Pixels:
-    """An encoded picture as upright RGB.
-
-    Raises:
-        BadPicture: not one of `FORMATS`, damaged, or more than 75 million pixels.
-    """
-    try:
-        with PIL.Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            if picture.width * picture.height <= PIXELS_MAX:
-                picture.draft("RGB", (832, 832))
-                return np.asarray(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
-    except Exception as error:  # decoders raise nearly everything
-        raise BadPicture(f"The picture can't be decoded: {error}.") from error
-    raise BadPicture(f"The picture is {picture.width} x {picture.height} pixels; at most {PIXELS_MAX} in all are taken.")
+def _state(one: Served) -> dict[str, str]:
+    return {"name": one.predictor.name, "version": one.predictor.version, "state": "READY"}
 
 
 def _deadline(told: dict[str, Any], came: float) -> float | None:
-    timeout = told.get("parameters", {}).get("timeout")
+    parameters = told.get("parameters") or {}
+    timeout = parameters.get("timeout") if isinstance(parameters, dict) else None
     if timeout is None:
         return None
     if type(timeout) is not int or timeout <= 0:
@@ -234,7 +209,7 @@ def _deadline(told: dict[str, Any], came: float) -> float | None:
     return came + timeout / 1e6
 
 
-def _json(content: dict[str, Any]) -> Response:
+def _json(content: Any) -> Response:
     return Response(json.dumps(content), mimetype="application/json")
 
 

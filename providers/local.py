@@ -118,7 +118,9 @@ class InProcess:
 
     model = builtin.MODEL
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
+        """Share the cores with so many processes that each have a model."""
+        self._processes = processes
         self._lock = threading.Lock()
         self._loading: Future[Batcher] | None = None
 
@@ -162,19 +164,19 @@ class InProcess:
         with self._lock:
             if self._loading is None:
                 self._loading = Future()
-                threading.Thread(target=_load, args=(self._loading,), name="load-model", daemon=True).start()
+                threading.Thread(target=_load, args=(self._loading, self._processes), name="load-model", daemon=True).start()
             return self._loading
 
 
-def _load(loading: Future[Batcher]) -> None:
+def _load(loading: Future[Batcher], processes: int) -> None:
     if not loading.set_running_or_notify_cancel():
         return
     try:
         from local_model.predictor import Predictor  # noqa: PLC0415 -- torch is imported here, and in no process that does not need it
 
-        predictor = Predictor.load()
+        predictor = Predictor.load(processes=processes)
         predictor.warm()
-        loading.set_result(Batcher(predictor))
+        loading.set_result(Batcher(predictor, images_max=predictor.images_max, lanes=predictor.lanes, queue_max=4 * predictor.images_max))
     except Exception as error:  # noqa: BLE001 -- told to everyone who waits for it
         loading.set_exception(error)
 
@@ -194,12 +196,18 @@ def build(environ: Mapping[str, str]) -> Local:
     model: Model | None = None
     try:
         url = environ.get(URL, "").strip()
-        model = OpenInference(url, default_model=builtin.NAME) if url else InProcess()
+        model = OpenInference(url, default_model=builtin.NAME) if url else InProcess(_processes(environ))
     except ValueError as error:
         problems.append(f"{URL}: {error}")
     if problems or model is None:
         raise BadEnvironment(*problems)
     return Local(model, usd_per_hour)
+
+
+def _processes(environ: Mapping[str, str]) -> int:
+    """How many gateways run beside this one; `gateway.settings` tells what is wrong with the number."""
+    workers = environ.get("GATEWAY_WORKERS", "")
+    return int(workers) if workers.isdecimal() else 1
 
 
 def _usd(text: str) -> Decimal:

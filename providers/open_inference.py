@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import PIL.Image
 import urllib3
 from numpy.typing import NDArray
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
@@ -39,6 +40,9 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 _MACHINE_US_MAX = 3_600_000_000
 """An hour: what is more is no time that a picture took."""
+
+_SIDE_ENOUGH = 1664
+"""Pixels of the longer side that are always kept: twice what large detectors look at."""
 
 CONNECTIONS = 32
 PROBE_EVERY_S = 1.0
@@ -75,7 +79,8 @@ class OpenInference:
     """One model on one server. Shared by threads.
 
     Args:
-        url: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`, all with `/v2/models/NAME` behind it where the model has another name.
+        url: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`, all with `/v2/models/NAME` or
+            `/v2/models/NAME/versions/VERSION` behind it where the model is another than the server's default.
         default_model: its name where the address says none.
 
     Raises:
@@ -83,10 +88,11 @@ class OpenInference:
     """
 
     def __init__(self, url: str, default_model: str) -> None:
-        server, _, named = url.rstrip("/").partition("/v2/models/")
+        server, _, model = url.rstrip("/").partition("/v2/models/")
+        named, _, version = model.partition("/versions/")
         self._pool = pool_for(server, CONNECTIONS)
-        self._name = unquote(named) or default_model
-        self._path = f"/v2/models/{quote(self._name, safe='')}"
+        self._name, self._version = unquote(named) or default_model, unquote(version)
+        self._path = f"/v2/models/{quote(self._name, safe='')}" + (f"/versions/{quote(self._version, safe='')}" if version else "")
         self._model: str | None = None
         self._health = Health(ready=False, detail="Nobody has asked it yet.")
         self._probed_at = float("-inf")
@@ -108,6 +114,7 @@ class OpenInference:
         Raises:
             ProviderError: and nothing else.
         """
+        pixels = _shrunk(pixels)
         microseconds = max(int((deadline - time.monotonic()) * 1e6), 1)
         tensor = {"name": "pixels", "datatype": "UINT8", "shape": list(pixels.shape), "parameters": {"binary_data_size": pixels.nbytes}}
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True, "timeout": microseconds}}).encode()
@@ -140,7 +147,7 @@ class OpenInference:
             self._ask("GET", f"{self._path}/ready", deadline)
             _, body = self._ask("GET", self._path, deadline)
             told = json.loads(body)
-            self._model = _model_of(told["name"], (told.get("versions") or [""])[-1])
+            self._model = _model_of(told["name"], self._version or (told.get("versions") or [""])[-1])
             self._health = Health(ready=True)
         except ProviderError as error:
             self._health = Health(ready=False, detail=str(error))
@@ -169,6 +176,12 @@ class OpenInference:
         if response.status != 200:
             raise _refused(response.status, content)
         return response, content
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    """A large picture at a half, a third … of its size: no detector looks at more, and 24 million pixels are 72 MB."""
+    factor = max(pixels.shape) // _SIDE_ENOUGH
+    return pixels if factor < 2 else np.asarray(PIL.Image.fromarray(pixels).reduce(factor))
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import PIL.Image
 import pytest
 from werkzeug.test import Client
 
-from local_model.server import Server, decoded
+from local_model.preprocess import decoded
+from local_model.server import Server
 from providers.deadline_sockets import pool_for
 
 ROOT = Path(__file__).parents[2]
@@ -157,13 +159,42 @@ def test_a_second_server_does_not_take_the_socket_away(server):
     assert pool.request("GET", "/v2/health/live").status == 200
 
 
-def test_metrics_count_images_and_batches(server):
+def test_metrics_are_prometheus_text_and_tell_pace_fill_queue_and_memory(server):
     pool, _ = server
     inputs, picture = pixels()
     infer(pool, inputs, picture.tobytes())
-    values = dict(line.split() for line in pool.request("GET", "/metrics").data.decode().splitlines() if line[0] != "#")
-    assert float(values["model_images_total"]) >= 1
-    assert float(values["model_batches_total"]) >= 1
+    told = pool.request("GET", "/metrics").data.decode()
+    sample = re.compile(r'(model_\w+)(?:\{model="nanodet-g-416",version="[0-9a-f]{8}"(?:,le="[^"]+")?\})? ([0-9.]+)')
+    lines = [line for line in told.splitlines() if not line.startswith(("# HELP model_", "# TYPE model_"))]
+    values = {}
+    for line in lines:
+        name, value = sample.fullmatch(line).groups()
+        values.setdefault(name, float(value))
+    assert values["model_images_total"] >= 1
+    assert values["model_batches_total"] >= 1
+    assert values["model_images_per_second"] > 0
+    assert 0 < values["model_batch_fill_ratio"] <= 1
+    assert values["model_queue_seconds_count"] >= 1
+    assert values["model_gpu_memory_bytes"] >= 0
+
+
+def test_on_its_unix_socket_the_same_weights_are_read_again_and_go_on(server):
+    pool, _ = server
+    before = pool.request("GET", "/v2/repository/index").json()
+    assert pool.request("POST", "/v2/repository/models/nanodet-g-416/load").json() == before
+    assert pool.request("POST", "/v2/repository/models/other/load").status == 404
+    assert "model_reloads_total 1" in pool.request("GET", "/metrics").data.decode()
+
+
+def test_elsewhere_no_request_may_have_weights_read():
+    go = threading.Event()
+    go.set()
+    server = Server([lambda: Slow(go)])
+    server.models._loaded.result(10)
+    response = Client(server).post("/v2/repository/models/slow/load")
+    server.close()
+    assert response.status_code == 403
+    assert "SIGHUP" in response.json["error"]
 
 
 def test_it_ends_with_a_parent_that_is_killed(tmp_path):
@@ -194,7 +225,7 @@ def alive(process_id):
 class Slow:
     """Takes until it is let go to load."""
 
-    name, version, model = "slow", "1", "slow 1"
+    name, version, model, images_max, lanes = "slow", "1", "slow 1", 4, 1
 
     def __init__(self, go):
         assert go.wait(10)
@@ -205,13 +236,13 @@ class Slow:
 
 def test_a_server_whose_model_still_loads_is_alive_and_not_ready():
     go = threading.Event()
-    server = Server(lambda: Slow(go))
+    server = Server([lambda: Slow(go)])
     client = Client(server)
     assert client.get("/v2/health/live").status_code == 200
     assert client.get("/v2/health/ready").status_code == 503
     assert "loading" in client.post("/v2/models/slow/infer").json["error"]
     go.set()
-    server._loading.result(10)
+    server.models._loaded.result(10)
     assert client.get("/v2/health/ready").status_code == 200
     server.close()
 
@@ -220,8 +251,8 @@ def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
     def broken():
         raise OSError("no such weights")
 
-    server = Server(broken)
-    assert server._loading.exception(10)
+    server = Server([broken])
+    assert server.models._loaded.exception(10)
     response = Client(server).get("/v2/health/ready")
     assert response.status_code == 503
     assert "no such weights" in response.json["error"]
