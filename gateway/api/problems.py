@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g
 from flask_restful import Api
+from gunicorn.http.errors import ParseException
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -67,6 +68,8 @@ def as_gateway_error(error: Exception) -> GatewayError:
         known = _BY_STATUS.get(error.code or 500)
         if known is not None:
             return known(error.description or known.title)
+    if isinstance(error, ParseException):  # where a form is read by Flask
+        return errors.InvalidParameter("body", "The body broke off, or its chunks are not what RFC 9112, section 7.1, says. Send it again.")
     if isinstance(error, SQLAlchemyError | LedgerUnavailable | ReadTimedOut):
         log.error("database.unavailable", extra={"error": str(error.__cause__ or error)})
         return errors.LedgerUnavailable("The database can't be used right now.", retry_after_s=5)

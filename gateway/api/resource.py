@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from gateway.errors import GatewayError, InvalidParameter
 from gateway.keys import Role
 from gateway.parts import Parts
+from gateway.wire.body import BodyBroken, BodyTooLarge, whole_body
 from gateway.wire.request import parse_json
 
 _BODY_BYTES_MAX = 1 << 16
@@ -87,9 +88,13 @@ def read_body(schema: type[Schema], request: Request) -> Schema:
     """A small JSON body.
 
     Raises:
-        InvalidParameter: no JSON, or the first key that is unknown or wrong.
+        InvalidParameter: no JSON, too much of it, or the first key that is unknown or wrong.
     """
-    return _validated(schema, parse_json(request.stream.read(_BODY_BYTES_MAX)))
+    try:
+        body = whole_body(request, _BODY_BYTES_MAX)
+    except (BodyTooLarge, BodyBroken) as error:
+        raise InvalidParameter("body", str(error)) from error
+    return _validated(schema, parse_json(body))
 
 
 def _validated(schema: type[Schema], given: object) -> Schema:

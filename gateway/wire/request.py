@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import IO, Any
+from typing import Any
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -14,15 +14,12 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
 from gateway.errors import GatewayError, ImageTooLarge, InvalidImage, InvalidParameter, UnsupportedMediaType
+from gateway.wire.body import BodyBroken, BodyTooLarge, drain, whole_body
 from gateway.wire.options import Options, shown
 from providers import images
 
-_CHUNK_BYTES = 1 << 16
 _OPTIONS_BYTES_MAX = 1 << 20
 """What options, part headers and boundaries may take beside the picture."""
-
-_DRAINED_BYTES_MAX = 64 << 20
-"""A refused body is read to its end up to here, so that the client reads our answer instead of a broken connection."""
 
 _DEPTH_MAX = 8
 _DIGITS_MAX = 100
@@ -52,7 +49,7 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
         return _read_multipart(request, query, limits.content_bytes_max)
     if mimetype == "application/json":
         return _read_json(request, query, limits.content_bytes_max)
-    _drain(request.stream)
+    drain(request)
     sent = repr(mimetype) if mimetype else "none"
     raise UnsupportedMediaType(f"The Content-Type is {sent}. {_HOW}")
 
@@ -178,22 +175,9 @@ def _merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(request: Request, bytes_max: int) -> bytes:
-    """The whole body. A chunked one has no length to believe: it is read until it ends or is too long, and never cut."""
-    too_large = ImageTooLarge(f"The body is larger than the {bytes_max} bytes that are taken.")
-    if (request.content_length or 0) > bytes_max:
-        _drain(request.stream)
-        raise too_large
-    parts, length = [], 0
-    while part := request.stream.read(_CHUNK_BYTES):
-        parts.append(part)
-        length += len(part)
-        if length > bytes_max:
-            _drain(request.stream)
-            raise too_large
-    return b"".join(parts)
-
-
-def _drain(stream: IO[bytes]) -> None:
-    drained = 0
-    while drained < _DRAINED_BYTES_MAX and (part := stream.read(_CHUNK_BYTES)):
-        drained += len(part)
+    try:
+        return whole_body(request, bytes_max)
+    except BodyTooLarge as error:
+        raise ImageTooLarge(str(error)) from error
+    except BodyBroken as error:
+        raise InvalidImage(str(error)) from error

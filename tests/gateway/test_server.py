@@ -98,6 +98,42 @@ def test_a_request_that_can_be_read_two_ways_gets_one_refusal(server, case):
     assert re.match(rb"HTTP/1\.1 4\d\d", answer), answer
 
 
+CHUNKED, SIZED = b"Transfer-Encoding: chunked\r\n\r\n", b"Content-Length: 400\r\n\r\n"
+BROKEN = {
+    "a size in 0x": CHUNKED + b"0x4\r\nabcd\r\n0\r\n\r\n",
+    "no size": CHUNKED + b"zz\r\nabcd\r\n0\r\n\r\n",
+    "a negative size": CHUNKED + b"-4\r\nabcd\r\n0\r\n\r\n",
+    "half a chunk": CHUNKED + b"190\r\nab",
+    "no last chunk": CHUNKED + b"4\r\nabcd\r\n",
+    "less than its length": SIZED + b"abcd",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize(
+    ("method", "path", "mimetype", "status", "code"),
+    [
+        (b"POST", b"/v1/detections", b"image/jpeg", b"400", b"invalid_image"),
+        (b"POST", b"/v1/detections", b"application/json", b"400", b"invalid_image"),
+        (b"PUT", b"/v1/budgets/shop", b"application/json", b"422", b"invalid_parameter"),
+    ],
+)
+def test_a_body_that_breaks_off_is_refused_and_its_connection_closed(server, case, method, path, mimetype, status, code):
+    head = method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Type: " + mimetype + b"\r\n"
+    answer = raw_answer(server, head + f"Authorization: Bearer {ADMIN}\r\n".encode() + BROKEN[case])
+    assert answer.startswith(b"HTTP/1.1 " + status), answer
+    assert b'"code": "' + code in answer
+    assert b"The body" in answer
+    assert len(re.findall(rb"HTTP/1\.1 \d{3}", answer)) == 1, answer
+
+
+def test_a_whole_picture_in_a_body_that_is_not_whole_is_not_answered(server):
+    """What is missing may be a second picture's worth of form fields: the request is not the one that was meant."""
+    head = f"POST /v1/detections HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nAuthorization: Bearer {ADMIN}\r\n"
+    answer = raw_answer(server, head.encode() + f"Content-Length: {len(PHOTO) + 10}\r\n\r\n".encode() + PHOTO)
+    assert answer.startswith(b"HTTP/1.1 400"), answer[:300]
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_upload_disturbs_nobody(server):
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:

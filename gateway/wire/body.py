@@ -1,0 +1,58 @@
+"""Reading a request's body: whole, within a limit, and never one that was cut short."""
+
+from gunicorn.http.errors import ParseException
+from werkzeug.wrappers import Request
+
+_CHUNK_BYTES = 1 << 16
+_DRAINED_BYTES_MAX = 64 << 20
+"""A refused body is read to its end up to here, so that the client reads our answer instead of a broken connection."""
+
+
+class BodyTooLarge(ValueError):
+    """More than is taken."""
+
+
+class BodyBroken(ValueError):
+    """It ended early, or its chunks are not what HTTP says."""
+
+
+def whole_body(request: Request, bytes_max: int) -> bytes:
+    """The body. A chunked one has no length to believe: it is read until it ends or is too long, and never cut.
+
+    Raises:
+        BodyTooLarge, BodyBroken: with a sentence for the client.
+    """
+    too_large = BodyTooLarge(f"The body is larger than the {bytes_max} bytes that are taken.")
+    announced = request.content_length
+    if (announced or 0) > bytes_max:
+        drain(request)
+        raise too_large
+    parts, length = [], 0
+    while part := _read(request):
+        parts.append(part)
+        length += len(part)
+        if length > bytes_max:
+            drain(request)
+            raise too_large
+    if announced is not None and length < announced:
+        raise BodyBroken(f"The body ended after {length} of the {announced} bytes that Content-Length announced. Send it again.")
+    return b"".join(parts)
+
+
+def drain(request: Request) -> None:
+    """Read what nobody wants, up to a limit."""
+    drained = 0
+    try:
+        while drained < _DRAINED_BYTES_MAX and (part := _read(request)):
+            drained += len(part)
+    except BodyBroken:
+        return
+
+
+def _read(request: Request) -> bytes:
+    try:
+        return request.stream.read(_CHUNK_BYTES)
+    except (OSError, ParseException) as error:  # gunicorn's: chunks without a size or an end, a client that is gone
+        raise BodyBroken(
+            "The body broke off: it ended early, or its chunks are not what RFC 9112, section 7.1, says. Send it again."
+        ) from error
