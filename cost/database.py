@@ -18,6 +18,7 @@ SQLITE_CHECKPOINT_PAGES = 4_000
 
 POSTGRES_OPTIONS = "-c lock_timeout=2000 -c statement_timeout=15000 -c idle_in_transaction_session_timeout=15000 -c timezone=UTC"
 POSTGRES_CONNECT_TIMEOUT_S = 2
+SNAPSHOT_IDLE_MS = 600_000
 
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs"})
 _FIXED_IN = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
@@ -58,6 +59,21 @@ def open_database(url: str) -> Engine:
 def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that will write: committed at the end of the block, rolled back when it raises."""
     with engine.connect().execution_options(immediate=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def read_snapshot(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and sees the database as it was at its first read, however long it takes.
+
+    On PostgreSQL it may idle for ten minutes between two reads: whoever downloads what is read may be slow.
+    """
+    postgres = engine.dialect.name == "postgresql"
+    # A transaction of SQLite's reads one snapshot anyway.
+    bound = engine.execution_options(isolation_level="REPEATABLE READ") if postgres else engine
+    with bound.connect() as connection:
+        if postgres:
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SNAPSHOT_IDLE_MS}")
         yield connection
 
 

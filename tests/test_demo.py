@@ -1,7 +1,7 @@
 import random
 from datetime import date
 
-from cost.ledger.reports import costs
+from cost.ledger import CostFilter, cost_rows
 from cost.ledger.verify import verify
 from gateway.database import prepare_database
 from tests import demo
@@ -16,7 +16,7 @@ def test_the_simulated_past_is_a_sound_ledger_that_ends_before_now(tmp_path, mon
     engine = prepare_database(url)
     assert list(verify(engine)) == []
     with engine.connect() as connection:
-        rows = {row.keys["provider"]: row for row in costs(connection, date.min, date.max, ["provider"])}
+        rows = {row.keys["provider"]: row for row in cost_rows(connection, CostFilter(first=date.min, last=date.max), ["provider"])}
     engine.dispose()
     assert set(rows) == {"rekognition", "google_vision", "local"}
     assert rows["google_vision"].cost.nanos > 0

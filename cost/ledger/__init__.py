@@ -10,13 +10,16 @@ Where what happens:
     budgets      put, delete, read;  catalog: which windows a call counts in
     idempotency  repeated requests;  flights: identical ones, of which one asks
     recovery     holds whose owner did not come back;  spool: settlements that wait for the database
-    usage        answers that cost no money;  rollups, reports: daily sums
+    usage        answers that cost no money;  rollups: daily sums
+    reports      what was spent, by any keys;  details: the rows behind a number;  filters, cursors: which rows, from where
     journal      the chain of hashes;  verify: checks it and every sum
     schema       the tables;  stores: SQLite and PostgreSQL;  clock, times: what time it is
 """
 
 from cost.ledger.budgets import BadBudget
 from cost.ledger.corrections import Correction
+from cost.ledger.cursors import BadCursor
+from cost.ledger.details import CostEntry, EntriesPage, all_entries, entries_page
 from cost.ledger.errors import (
     AlreadyAnswered,
     BudgetExhausted,
@@ -29,19 +32,25 @@ from cost.ledger.errors import (
     Shortfall,
     UnknownAttempt,
 )
+from cost.ledger.filters import BadReport, CostFilter
 from cost.ledger.ledger import Ledger
-from cost.ledger.reports import BadReport, CostRow
+from cost.ledger.reports import CostRow, CostSums, cost_rows
 from cost.ledger.terms import Budget, BudgetStatus, Hold, IdempotencyKey, Line, Reservation, SavedAnswer, UsageRow
 
 __all__ = [
     "AlreadyAnswered",
     "BadBudget",
+    "BadCursor",
     "BadReport",
     "Budget",
     "BudgetExhausted",
     "BudgetStatus",
     "Correction",
+    "CostEntry",
+    "CostFilter",
     "CostRow",
+    "CostSums",
+    "EntriesPage",
     "Hold",
     "IdempotencyKey",
     "Ledger",
@@ -57,4 +66,7 @@ __all__ = [
     "Shortfall",
     "UnknownAttempt",
     "UsageRow",
+    "all_entries",
+    "cost_rows",
+    "entries_page",
 ]

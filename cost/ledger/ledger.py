@@ -19,6 +19,7 @@ from cost.ledger.book import BookKeeper
 from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
 from cost.ledger.corrections import Correction, correct
 from cost.ledger.errors import LedgerUnavailable
+from cost.ledger.filters import CostFilter
 from cost.ledger.flights import FlightDesk
 from cost.ledger.idempotency import Claim
 from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnswer
@@ -211,9 +212,9 @@ class Ledger:
         return found
 
     def costs(self, first: date, last: date, group_by: Sequence[str]) -> list[reports.CostRow]:
-        """The report of `GET /v1/costs`; see `cost.ledger.reports.costs`."""
+        """A small report in one go; see `cost.ledger.reports.cost_rows`, which streams."""
         with self._engine.connect() as connection:
-            return reports.costs(connection, first, last, group_by)
+            return list(reports.cost_rows(connection, CostFilter(first=first, last=last), group_by))
 
     def due_alerts(self, lease_s: float = 60.0) -> list[Alert]:
         """Alerts that nobody has delivered, each to one caller at a time: it has `lease_s` seconds to deliver it.

@@ -1,134 +1,112 @@
-"""What was spent, from the daily sums: `GET /v1/costs`."""
+"""What was spent, from the daily sums: `GET /v1/costs`. Streamed in order of the groups, whatever their number."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
-from cost.ledger.rollups import Sums
+from cost.ledger.filters import GROUPS, TAG, CostFilter, check_groups, condition, tag_value
 from cost.ledger.schema import MEASURES, rollups, tag_rollups
 from cost.money import FREE, Money
 
-GROUPS = {"provider": "provider", "day": "day", "sku": "sku", "feature": "features", "client": "client"}
-"""What a report can be grouped by, and the column it reads; `tag:NAME` comes on top, once."""
+_AT_A_TIME = 1_000
+"""Rows that wait in memory."""
 
 
-class BadReport(ValueError):
-    """A report can't be grouped so."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSums:
+    """Sums over rows of the ledger.
+
+    Attributes:
+        calls: attempts that were, or may have been, billed, and in-house answers. By SKU, a call with two SKUs counts for both.
+        cost: settled, with corrections: the spend. `reserved` and `unknown` stand beside it.
+        imputed: what in-house answers cost; nobody bills it.
+        avoided: what answers that were not paid for would have cost. Of it `avoided_cache` and `avoided_joined` (a request waited for an
+            identical one); the rest is the in-house model's.
+        hits: answers that called nobody.
+    """
+
+    calls: int = 0
+    billed_units: int = 0
+    cost: Money = FREE
+    reserved: Money = FREE
+    unknown: Money = FREE
+    imputed: Money = FREE
+    avoided: Money = FREE
+    avoided_cache: Money = FREE
+    avoided_joined: Money = FREE
+    hits: int = 0
+
+    def plus(self, other: "CostSums") -> "CostSums":
+        """Both together."""
+        return CostSums(**{name: getattr(self, name) + getattr(other, name) for name in _NAMES})
+
+    @property
+    def avoided_in_house(self) -> Money:
+        """What in-house answers would have cost elsewhere."""
+        return self.avoided - self.avoided_cache - self.avoided_joined
 
 
-@dataclass(frozen=True, slots=True)
-class CostRow:
+_NAMES = tuple(field.name for field in fields(CostSums))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow(CostSums):
     """One group's sums.
 
     Attributes:
         keys: by the words of `group_by`, in its order. `tag:NAME` is "" for what has no such tag; `feature` may be several, as in
             "labels,objects", where one billed unit answered them together.
-        calls: attempts that were, or may have been, billed, and in-house answers. Grouped by SKU, a call with two SKUs counts in both rows.
-        cost: settled, with corrections. `reserved` and `unknown` stand beside it.
-        imputed: what in-house answers cost.
-        avoided: what answers of the cache and of the in-house model saved.
-        hits: answers that called nobody.
     """
 
     keys: dict[str, str]
-    calls: int
-    billed_units: int
-    cost: Money
-    reserved: Money
-    unknown: Money
-    imputed: Money
-    avoided: Money
-    hits: int
 
 
-def costs(connection: Connection, first: date, last: date, group_by: Sequence[str]) -> list[CostRow]:
-    """Sums over the UTC days `first` to `last`, both included, one row a group, in order of the groups.
+def cost_rows(connection: Connection, where: CostFilter, group_by: Sequence[str]) -> Iterator[CostRow]:
+    """One row a group that has any sum, in order of the groups.
 
     Raises:
-        BadReport: an unknown group, one named twice, or two tags.
+        BadReport: an unknown group, or one named twice.
     """
-    _check(group_by)
-    plain = [word for word in group_by if not word.startswith("tag:")]
-    tag = next((word for word in group_by if word.startswith("tag:")), None)
-    columns = [GROUPS[word] for word in plain]
-    groups = _grouped(connection, rollups, first, last, columns)
-    if tag is not None:
-        tagged = _grouped(connection, tag_rollups, first, last, [*columns, "tag_value"], tag.removeprefix("tag:"))
-        groups = _part_by_tag(groups, tagged)
-    words = [*plain, tag] if tag is not None else plain
-    rows = []
-    for key, sums in sorted(groups.items()):
-        if any(sums.values()):
-            by_word = dict(zip(words, key, strict=True))
-            rows.append(_row({word: by_word[word] for word in group_by}, sums))
-    return rows
+    check_groups(group_by)
+    return _cost_rows(connection, where, group_by)
 
 
-def total(rows: Sequence[CostRow]) -> CostRow:
-    """The sum over a report's rows; its `calls` are right for reports that are not grouped by SKU."""
-
-    def of(name: str) -> Money:
-        return sum((getattr(row, name) for row in rows), FREE)
-
-    return CostRow(
-        {},
-        sum(row.calls for row in rows),
-        sum(row.billed_units for row in rows),
-        of("cost"),
-        of("reserved"),
-        of("unknown"),
-        of("imputed"),
-        of("avoided"),
-        sum(row.hits for row in rows),
-    )
-
-
-def _check(group_by: Sequence[str]) -> None:
-    for word in group_by:
-        if word not in GROUPS and not (word.startswith("tag:") and len(word) > len("tag:")):
-            raise BadReport(f"{word!r} is none of {', '.join(GROUPS)} and tag:NAME")
-    if len(set(group_by)) < len(group_by):
-        raise BadReport("a group is named twice")
-    if sum(word.startswith("tag:") for word in group_by) > 1:
-        raise BadReport("a report is grouped by one tag at most")
+def _cost_rows(connection: Connection, where: CostFilter, group_by: Sequence[str]) -> Iterator[CostRow]:
+    with_tags = bool(where.tags) or any(word.startswith(TAG) for word in group_by)
+    table, dialect = (tag_rollups if with_tags else rollups), connection.dialect
+    keys = [
+        tag_value(table.c.tags, word.removeprefix(TAG), dialect) if word.startswith(TAG) else table.c[GROUPS[word]] for word in group_by
+    ]
+    named = [key.label(f"key{place}") for place, key in enumerate(keys)]
+    days = table.c.day.between(where.first.isoformat(), where.last.isoformat())
+    rows = select(*named, *(table.c[name] for name in MEASURES)).where(days, condition(where, table, dialect)).subquery()
+    groups = [rows.c[key.name] for key in named]
+    sums = (func.sum(rows.c[name]) for name in MEASURES)
+    query = select(*groups, *sums).group_by(*groups).order_by(*groups)
+    by_lines = "sku" in group_by or where.sku is not None
+    for row in connection.execute(query, execution_options={"yield_per": _AT_A_TIME}):
+        # PostgreSQL adds up big integers as numerics; without groups and rows the sums are NULL.
+        measures = dict(zip(MEASURES, (int(nanos or 0) for nanos in row[len(groups) :]), strict=True))
+        if any(measures.values()):
+            yield CostRow(keys=dict(zip(group_by, row, strict=False)), **sums_of(measures, by_lines=by_lines))
 
 
-def _grouped(
-    connection: Connection, table: Table, first: date, last: date, columns: Sequence[str], tag: str | None = None
-) -> dict[tuple[str, ...], Sums]:
-    keys = [table.c[name] for name in columns]
-    query = select(*keys, *(func.sum(table.c[name]).label(name) for name in MEASURES))
-    query = query.where(table.c.day.between(first.isoformat(), last.isoformat())).group_by(*keys)
-    if tag is not None:
-        query = query.where(table.c.tag == tag)
-    found = connection.execute(query).all()
-    # PostgreSQL adds up big integers as numerics; without groups and rows the sums are NULL.
-    return {tuple(row[: len(keys)]): dict(zip(MEASURES, (int(nanos or 0) for nanos in row[len(keys) :]), strict=True)) for row in found}
+def sums_of(measures: Mapping[str, int], *, by_lines: bool) -> dict[str, Any]:
+    """The arguments of `CostSums` from measures by their columns; `by_lines`: a call counts once for each of its SKUs."""
+    amounts = {name.removesuffix("_nanos"): Money(nanos) for name, nanos in measures.items() if name.endswith("_nanos")}
+    calls = measures["line_calls" if by_lines else "calls"]
+    return {"calls": calls, "billed_units": measures["billed_units"], "hits": measures["hits"], **amounts}
 
 
-def _part_by_tag(groups: dict[tuple[str, ...], Sums], tagged: dict[tuple[str, ...], Sums]) -> dict[tuple[str, ...], Sums]:
-    """Each group by the tag's values, and under "" what is left."""
-    parted = {(*key, ""): dict(sums) for key, sums in groups.items()}
-    for key, sums in tagged.items():
-        if key[-1]:
-            parted[key] = sums
-            rest = parted[(*key[:-1], "")]
-            for name, amount in sums.items():
-                rest[name] -= amount
-    return parted
+def total(rows: Iterable[CostSums]) -> CostSums:
+    """The sum over a report's rows (its `calls` therefore count a call with two SKUs twice where the rows are by SKU)."""
+    added = CostSums()
+    for row in rows:
+        added = added.plus(row)
+    return added
 
 
-def _row(keys: dict[str, str], sums: Sums) -> CostRow:
-    return CostRow(
-        keys,
-        sums["line_calls" if "sku" in keys else "calls"],
-        sums["billed_units"],
-        Money(sums["cost_nanos"]),
-        Money(sums["reserved_nanos"]),
-        Money(sums["unknown_nanos"]),
-        Money(sums["imputed_nanos"]),
-        Money(sums["avoided_nanos"]),
-        sums["hits"],
-    )
+AMOUNTS = tuple(name.removesuffix("_nanos") for name in MEASURES if name.endswith("_nanos"))
+"""The names of a row's amounts."""

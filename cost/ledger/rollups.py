@@ -1,4 +1,7 @@
-"""Daily sums, kept in the transaction that moves the money, so that a report reads hundreds of rows instead of millions."""
+"""Daily sums, kept in the transaction that moves the money, so that a report reads hundreds of rows instead of millions.
+
+They are kept twice: for reports without tags, which then read few rows however many values tags have, and by all tags of a row.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,7 +11,6 @@ from sqlalchemy import Connection
 
 from cost.ledger.schema import MEASURES, ROLLUP_KEYS, rollups, tag_rollups
 from cost.ledger.stores import Store
-from cost.ledger.terms import tags_of
 
 Key = tuple[str, ...]
 Sums = dict[str, int]
@@ -27,7 +29,7 @@ class RollupWriter:
         if changes.plain:
             self._prepared.write(connection, self._add, [_row(ROLLUP_KEYS, key, sums) for key, sums in sorted(changes.plain.items())])
         if changes.tagged:
-            keys = ("tag", "day", "tag_value", *ROLLUP_KEYS[1:])
+            keys = (*ROLLUP_KEYS, "tags")
             self._prepared.write(connection, self._add_tagged, [_row(keys, key, sums) for key, sums in sorted(changes.tagged.items())])
 
 
@@ -47,10 +49,8 @@ class RollupChanges:
             of: whose it is: a row with `provider`, `features`, `client`, `tags`.
             measures: by their column names; negative ones take away.
         """
-        provider, features, client = of["provider"], of["features"], of["client"]
-        rows = [self.plain[day, provider, sku, features, client]]
-        rows += [self.tagged[tag, day, value, provider, sku, features, client] for tag, value in tags_of(of["tags"]).items()]
-        for sums in rows:
+        key = (day, of["provider"], sku, of["features"], of["client"])
+        for sums in (self.plain[key], self.tagged[*key, of["tags"]]):
             for name, amount in measures.items():
                 sums[name] += amount
 

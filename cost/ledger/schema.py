@@ -114,7 +114,9 @@ attempts = Table(
     CheckConstraint("(state = 'settled') = (cost_nanos IS NOT NULL)"),
 )
 Index("attempts_of_request", attempts.c.request_id)
-Index("attempts_by_time", attempts.c.reserved_at_us)
+Index("attempts_by_time", attempts.c.reserved_at_us, attempts.c.id)
+# For the rows behind a number: see `details`.
+Index("attempts_by_owner", attempts.c.provider, attempts.c.client, attempts.c.features, attempts.c.reserved_at_us, attempts.c.id)
 _OPEN = text("state IN ('reserved', 'unknown')")
 Index("attempts_open", attempts.c.state, attempts.c.deadline_at_us, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
@@ -160,6 +162,7 @@ corrections = Table(
     Column("amount_nanos", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Index("corrections_of_attempt", "attempt_id"),
+    Index("corrections_by_day", "day", "id"),
 )
 
 correction_windows = Table(
@@ -203,9 +206,12 @@ MEASURES = (
     "unknown_nanos",
     "imputed_nanos",
     "avoided_nanos",
+    "avoided_cache_nanos",
+    "avoided_joined_nanos",
     "hits",
 )
-"""Of a rollup row. `calls` counts attempts (at their first line), `line_calls` every line, `hits` answers that called nobody."""
+"""Of a rollup row. `calls` counts attempts (at their first line), `line_calls` every line, `hits` answers that called nobody.
+`avoided_nanos` is all that was avoided; of it the cache's part, that of joined requests, and the rest the in-house model's."""
 
 ROLLUP_KEYS = ("day", "provider", "sku", "features", "client")
 
@@ -225,13 +231,10 @@ rollups = Table(
 tag_rollups = Table(
     "daily_tag_rollups",
     metadata,
-    Column("tag", String(64), primary_key=True),
-    Column("day", String(10), primary_key=True),
-    Column("tag_value", String(128), primary_key=True),
-    Column("provider", String(64), primary_key=True),
-    Column("sku", String(128), primary_key=True),
-    Column("features", String(128), primary_key=True),
-    Column("client", String(128), primary_key=True),
+    *(Column(name, String(length), primary_key=True) for name, length in (("day", 10), ("provider", 64), ("sku", 128))),
+    *(Column(name, String(128), primary_key=True) for name in ("features", "client")),
+    # All tags of a row as `attempts` keeps them, so that a report can be grouped by any of them together.
+    Column("tags", Text, primary_key=True),
     *_measures(),
     sqlite_with_rowid=False,
 )
@@ -252,7 +255,8 @@ usage_rows = Table(
     Column("units", BigInteger, nullable=False),
     Column("imputed_nanos", BigInteger, nullable=False),
     Column("avoided_nanos", BigInteger, nullable=False),
-    Index("usage_by_time", "at_us"),
+    Index("usage_by_time", "at_us", "id"),
+    Index("usage_by_owner", "provider", "client", "features", "at_us", "id"),
 )
 
 idempotency_keys = Table(

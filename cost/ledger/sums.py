@@ -1,5 +1,7 @@
 """What every sum in the ledger must equal, as queries that find nothing while all is well."""
 
+from cost.ledger.schema import MEASURES
+
 _STATE_IS_ENTRY = """
 SELECT a.id, a.state FROM attempts a
 LEFT JOIN ledger_entries e ON e.subject_id = a.id
@@ -79,47 +81,53 @@ SELECT l.attempt_id, l.line FROM attempt_lines l JOIN attempts a ON a.id = l.att
 WHERE u.id IS NULL OR u.provider <> a.provider OR u.month NOT IN (substr({day_before}, 1, 7), substr({day_after}, 1, 7))
 """
 
-# Everything that a daily sum adds up, with the tags it is also summed by.
-_ROLLED_UP = """
+# Everything that a daily sum adds up, less the daily sum: nothing is left.
+_TAGGED_IS_ROWS = """
+SELECT day, provider, sku, features, client, tags, {sums}
+FROM (
     SELECT {reserved_on} AS day, a.provider, l.sku, a.features, a.client, a.tags,
         CASE WHEN a.state <> 'released' AND l.line = 0 THEN 1 ELSE 0 END AS calls,
         CASE WHEN a.state <> 'released' THEN 1 ELSE 0 END AS line_calls,
-        CASE a.state WHEN 'settled' THEN l.units ELSE 0 END AS units,
+        CASE a.state WHEN 'settled' THEN l.units ELSE 0 END AS billed_units,
         CASE a.state WHEN 'settled'
-            THEN l.price_nanos + CASE l.line WHEN 0 THEN a.cost_nanos - a.price_nanos ELSE 0 END ELSE 0 END AS cost,
-        CASE a.state WHEN 'reserved' THEN l.price_nanos ELSE 0 END AS reserved,
-        CASE a.state WHEN 'unknown' THEN l.price_nanos ELSE 0 END AS doubted,
-        0 AS imputed, 0 AS avoided, 0 AS hits
+            THEN l.price_nanos + CASE l.line WHEN 0 THEN a.cost_nanos - a.price_nanos ELSE 0 END ELSE 0 END AS cost_nanos,
+        CASE a.state WHEN 'reserved' THEN l.price_nanos ELSE 0 END AS reserved_nanos,
+        CASE a.state WHEN 'unknown' THEN l.price_nanos ELSE 0 END AS unknown_nanos,
+        0 AS imputed_nanos, 0 AS avoided_nanos, 0 AS avoided_cache_nanos, 0 AS avoided_joined_nanos, 0 AS hits
     FROM attempts a JOIN attempt_lines l ON l.attempt_id = a.id
     UNION ALL
-    SELECT day, provider, sku, features, client, tags, 0, 0, units, amount_nanos, 0, 0, 0, 0, 0 FROM corrections
+    SELECT day, provider, sku, features, client, tags, 0, 0, units, amount_nanos, 0, 0, 0, 0, 0, 0, 0 FROM corrections
     UNION ALL
     SELECT {used_on}, provider, sku, features, client, tags,
         CASE kind WHEN 'in_house' THEN 1 ELSE 0 END, CASE kind WHEN 'in_house' THEN 1 ELSE 0 END,
-        0, 0, 0, 0, imputed_nanos, avoided_nanos, CASE kind WHEN 'in_house' THEN 0 ELSE 1 END
+        0, 0, 0, 0, imputed_nanos, avoided_nanos,
+        CASE kind WHEN 'hit' THEN avoided_nanos ELSE 0 END, CASE kind WHEN 'joined' THEN avoided_nanos ELSE 0 END,
+        CASE kind WHEN 'in_house' THEN 0 ELSE 1 END
     FROM usage_rows
+    UNION ALL
+    SELECT day, provider, sku, features, client, tags, {negatives} FROM daily_tag_rollups
+) differences
+GROUP BY day, provider, sku, features, client, tags
+HAVING {unequal}
 """
 
-# All of it less the daily sum: nothing is left.
-_ROLLUP_IS_ROWS = """
-SELECT day, provider, sku, features, client, SUM(calls) AS calls, SUM(line_calls) AS line_calls, SUM(units) AS units, SUM(cost) AS cost,
-    SUM(reserved) AS reserved, SUM(doubted) AS doubted, SUM(imputed) AS imputed, SUM(avoided) AS avoided, SUM(hits) AS hits
-FROM ({rolled_up}
+_ROLLUP_IS_TAGGED = """
+SELECT day, provider, sku, features, client, {sums}
+FROM (
+    SELECT day, provider, sku, features, client, {measures} FROM daily_tag_rollups
     UNION ALL
-    SELECT day, provider, sku, features, client, '', -calls, -line_calls,
-        -billed_units, -cost_nanos, -reserved_nanos, -unknown_nanos, -imputed_nanos, -avoided_nanos, -hits
-    FROM daily_rollups
+    SELECT day, provider, sku, features, client, {negatives} FROM daily_rollups
 ) differences
 GROUP BY day, provider, sku, features, client
-HAVING SUM(calls) <> 0 OR SUM(line_calls) <> 0 OR SUM(units) <> 0 OR SUM(cost) <> 0 OR SUM(reserved) <> 0 OR SUM(doubted) <> 0
-    OR SUM(imputed) <> 0 OR SUM(avoided) <> 0 OR SUM(hits) <> 0
+HAVING {unequal}
 """
 
-_SUMS_BY_TAGS = """
-SELECT tags, day, provider, sku, features, client, SUM(calls), SUM(line_calls), SUM(units), SUM(cost), SUM(reserved), SUM(doubted),
-    SUM(imputed), SUM(avoided), SUM(hits)
-FROM ({rolled_up}) tagged WHERE tags <> ',' GROUP BY tags, day, provider, sku, features, client
-"""
+_MEASURES = {
+    "sums": ", ".join(f"SUM({name}) AS {name}" for name in MEASURES),
+    "measures": ", ".join(MEASURES),
+    "negatives": ", ".join(f"-{name}" for name in MEASURES),
+    "unequal": " OR ".join(f"SUM({name}) <> 0" for name in MEASURES),
+}
 
 _DAY_OF = {
     "sqlite": "date({us} / 1000000, 'unixepoch')",
@@ -127,6 +135,12 @@ _DAY_OF = {
 }
 
 
+_TAGGED_DIFFERS = (
+    "the daily sum of {day}, {provider}, {sku}, {features}, {client}, {tags} differs from its rows by {cost_nanos} nanos and {calls} calls"
+)
+_ROLLUP_DIFFERS = (
+    "the daily sum of {day}, {provider}, {sku}, {features}, {client} differs from those by tags by {cost_nanos} nanos and {calls} calls"
+)
 _WINDOW_DIFFERS = (
     "window {id} of budget {name} says settled {settled_nanos}, reserved {reserved_nanos}, unknown {unknown_nanos} nanos; "
     "its attempts and corrections say {settled}, {reserved}, {unknown}"
@@ -136,6 +150,7 @@ _WINDOW_DIFFERS = (
 def sums(dialect: str) -> list[tuple[str, str]]:
     """Queries for one database, each with the sentence for a row that it finds."""
     day_of = _DAY_OF[dialect]
+    days = {"reserved_on": day_of.format(us="a.reserved_at_us"), "used_on": day_of.format(us="at_us")}
     a_day_us = 86_400_000_000
     line_is_counted = _LINE_IS_COUNTED.format(
         day_before=day_of.format(us=f"(a.reserved_at_us - {a_day_us})"), day_after=day_of.format(us=f"(a.reserved_at_us + {a_day_us})")
@@ -154,18 +169,6 @@ def sums(dialect: str) -> list[tuple[str, str]]:
         ),
         (line_is_counted, "line {line} of attempt {attempt_id} is counted nowhere, or in another provider's or month's units"),
         (_COUNTER_IS_LINES, "counter {id} of {provider}, {tier_group}, {month} says {units} units; its attempts say {lines}"),
-        (
-            _ROLLUP_IS_ROWS.format(rolled_up=_rolled_up(dialect)),
-            "the daily sum of {day}, {provider}, {sku}, {features}, {client} differs from its rows by {cost} nanos and {calls} calls",
-        ),
+        (_TAGGED_IS_ROWS.format(**_MEASURES, **days), _TAGGED_DIFFERS),
+        (_ROLLUP_IS_TAGGED.format(**_MEASURES), _ROLLUP_DIFFERS),
     ]
-
-
-def sums_by_tags(dialect: str) -> str:
-    """A query for what `daily_tag_rollups` adds up by single tags: its measures by whole sets of tags, `ROLLUP_KEYS` in between."""
-    return _SUMS_BY_TAGS.format(rolled_up=_rolled_up(dialect))
-
-
-def _rolled_up(dialect: str) -> str:
-    day_of = _DAY_OF[dialect]
-    return _ROLLED_UP.format(reserved_on=day_of.format(us="a.reserved_at_us"), used_on=day_of.format(us="at_us"))

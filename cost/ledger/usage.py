@@ -63,6 +63,8 @@ def _write(rows: list[tuple[int | None, UsageRow]], book: Book) -> None:
             hits=int(not answered),
             imputed_nanos=row["imputed_nanos"],
             avoided_nanos=row["avoided_nanos"],
+            avoided_cache_nanos=row["avoided_nanos"] if row["kind"] == "hit" else 0,
+            avoided_joined_nanos=row["avoided_nanos"] if row["kind"] == "joined" else 0,
         )
 
 

@@ -9,20 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, bindparam, select, text
 
+from cost.database import read_snapshot
 from cost.ledger.journal import Row, attempt_facts, correction_facts, entry_hash
-from cost.ledger.schema import (
-    MEASURES,
-    ROLLUP_KEYS,
-    attempt_lines,
-    attempt_windows,
-    attempts,
-    correction_windows,
-    corrections,
-    entries,
-    tag_rollups,
-)
-from cost.ledger.sums import sums, sums_by_tags
-from cost.ledger.terms import tags_of
+from cost.ledger.schema import attempt_lines, attempt_windows, attempts, correction_windows, corrections, entries
+from cost.ledger.sums import sums
 
 _PAGE = 500
 _IDS: Any = bindparam("ids", expanding=True)
@@ -43,15 +33,12 @@ def verify(engine: Engine, progress: Callable[[int], None] = lambda _entries: No
         engine: of the ledger's database.
         progress: told how many more entries have been read.
     """
-    # A transaction of SQLite's reads one snapshot anyway.
-    snapshot = engine.execution_options(isolation_level="REPEATABLE READ") if engine.dialect.name == "postgresql" else engine
-    with snapshot.connect() as connection:
+    with read_snapshot(engine) as connection:
         for writer in connection.execute(select(entries.c.writer).distinct().order_by(entries.c.writer)).scalars().all():
             yield from _chain(connection, writer, progress)
         for query, sentence in sums(engine.dialect.name):
             for row in connection.execute(text(query)).mappings():
                 yield sentence.format(**row)
-        yield from _tag_sums(connection, engine.dialect.name)
 
 
 def _chain(connection: Connection, writer: str, progress: Callable[[int], None]) -> Iterator[str]:
@@ -66,24 +53,6 @@ def _chain(connection: Connection, writer: str, progress: Callable[[int], None])
                 yield f"entry {entry['seq']} of writer {writer} ({entry['kind']} {entry['subject_id']}) or its facts were altered"
             seq, last_hash = entry["seq"], entry["hash"]
         progress(len(page))
-
-
-def _tag_sums(connection: Connection, dialect: str) -> Iterator[str]:
-    """Daily sums by tag that are not those of their rows. SQL can't take a set of tags apart on both databases, so it is done here."""
-    left: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * len(MEASURES))
-    for tags, *row in connection.execute(text(sums_by_tags(dialect))):
-        key, measures = row[: len(ROLLUP_KEYS)], row[len(ROLLUP_KEYS) :]
-        for tag, value in tags_of(tags).items():
-            kept = left[tag, value, *key]
-            kept[:] = [had + int(more) for had, more in zip(kept, measures, strict=True)]
-    keys = ("tag", "tag_value", *ROLLUP_KEYS)
-    for rolled_up in connection.execute(select(tag_rollups)).mappings():
-        kept = left[tuple(rolled_up[name] for name in keys)]
-        kept[:] = [had - rolled_up[name] for had, name in zip(kept, MEASURES, strict=True)]
-    for (tag, value, *key), kept in left.items():
-        if any(kept):
-            cost = kept[MEASURES.index("cost_nanos")]
-            yield f"the daily sum of tag {tag}:{value}, {', '.join(key)} differs from its rows by {cost} nanos and {kept[0]} calls"
 
 
 def _rows(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[dict[str, Any]]:

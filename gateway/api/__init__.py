@@ -4,6 +4,7 @@ from flask_restful import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from gateway.api.budgets import BudgetOfName, Budgets
+from gateway.api.cost_entries import CostEntries
 from gateway.api.costs import Costs
 from gateway.api.detections import Detections
 from gateway.api.experiment_reports import ExperimentReport
@@ -28,6 +29,7 @@ RESOURCES = {
     "/v1/providers": Providers,
     "/v1/costs": Costs,
     "/v1/costs/in-house": InHouseCosts,
+    "/v1/costs/entries": CostEntries,
     "/v1/budgets": Budgets,
     "/v1/budgets/<name>": BudgetOfName,
     "/v1/experiments": Experiments,

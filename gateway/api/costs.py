@@ -1,53 +1,78 @@
 """`GET /v1/costs`: what was spent, and apart from it what is held, unknown, imputed and avoided."""
 
+import json
+from collections.abc import Generator
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from cost.ledger import BadReport, CostRow
-from cost.ledger.reports import total
+from cost.database import read_snapshot
+from cost.ledger import BadReport, CostFilter, CostSums, cost_rows
+from cost.ledger.filters import check_groups
 from gateway import errors
-from gateway.api.resource import Description, GatewayResource, describes, json_response, read_query
+from gateway.api.resource import Description, GatewayResource, describes, read_query
+from gateway.api.streams import streamed
+from gateway.cost_columns import SUMS, sums_out
 from gateway.errors import InvalidParameter
 from gateway.keys import Role
+from gateway.parts import Parts
 from gateway.tables import csv_lines
 from gateway.wire.answer import Usd
 
-_AMOUNTS = ("cost_usd", "reserved_usd", "unknown_usd", "imputed_usd", "avoided_usd")
+ERRORS = (errors.InvalidParameter, errors.LedgerUnavailable, errors.Overloaded)
+
+_Value = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
 
 
-class CostsQuery(BaseModel):
-    """What to report."""
+class RowsQuery(BaseModel):
+    """Which rows of the ledger."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     first: date | None = Field(None, alias="from", description="The first UTC day; the first of this month by default.")
     last: date | None = Field(None, alias="to", description="The last UTC day, included; today by default.")
-    group_by: str = Field("provider", description="Comma list of provider, day, sku, feature, client and one tag:NAME.", max_length=300)
+    provider: _Value | None = Field(None, description="Of this provider alone.")
+    sku: _Value | None = Field(None, description="Of this SKU alone.")
+    feature: _Value | None = Field(None, description="Of this `feature` alone, as a report's row names it: objects, or labels,objects.")
+    client: _Value | None = Field(None, description="Of this client alone.")
+    tag: _Value | None = Field(None, description="Comma list of NAME:VALUE, which must all be met; NAME: is for what has no such tag.")
+
+
+class CostsQuery(RowsQuery):
+    """What to report."""
+
+    group_by: str = Field("provider", description="Comma list of provider, day, sku, feature, client and tag:NAME.", max_length=2_000)
     format: Literal["json", "csv"] = "json"
 
 
-class CostRowOut(BaseModel):
-    """One group's sums. The group's own keys stand beside them."""
+class SumsOut(BaseModel):
+    """Sums over rows of the ledger."""
+
+    calls: Annotated[int, Field(description="Paid attempts and in-house answers; by SKU, a call with two SKUs counts for both.")]
+    billed_units: int
+    cost_usd: Annotated[Usd, Field(description="Settled, with corrections: the spend.")]
+    reserved_usd: Annotated[Usd, Field(description="Held for calls that run.")]
+    unknown_usd: Annotated[Usd, Field(description="May have been billed; counts as spent until reconciled.")]
+    imputed_usd: Annotated[Usd, Field(description="What in-house answers cost; no invoice.")]
+    avoided_usd: Annotated[Usd, Field(description="What answers that nobody billed would have cost: the three below.")]
+    avoided_cache_usd: Usd
+    avoided_joined_usd: Annotated[Usd, Field(description="Requests that waited for an identical one.")]
+    avoided_in_house_usd: Usd
+
+
+class CostRowOut(SumsOut):
+    """One group's sums. The group's own keys stand beside them, by the words of `group_by`."""
 
     model_config = ConfigDict(extra="allow")
 
-    calls: int
-    billed_units: int
-    cost_usd: Annotated[Usd, Field(description="Settled, with corrections.")]
-    reserved_usd: Usd
-    unknown_usd: Annotated[Usd, Field(description="May have been billed; counts as spent until reconciled.")]
-    imputed_usd: Annotated[Usd, Field(description="What in-house answers cost; no invoice.")]
-    avoided_usd: Annotated[Usd, Field(description="What cache and in-house answers saved.")]
-
 
 class CostsOut(BaseModel):
-    """A report."""
+    """A report: streamed, whatever its length, from one moment of the ledger."""
 
     rows: list[CostRowOut]
-    total: CostRowOut
+    total: SumsOut
 
 
 class Costs(GatewayResource):
@@ -55,39 +80,51 @@ class Costs(GatewayResource):
 
     roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
 
-    @describes(
-        Description(
-            "What was spent, by day, provider, SKU, feature, client or tag", CostsOut, query=CostsQuery, errors=(errors.InvalidParameter,)
-        )
-    )
+    @describes(Description("What was spent, by day, provider, SKU, feature, client and tags", CostsOut, query=CostsQuery, errors=ERRORS))
     def get(self) -> Response:
         """Add it up."""
         asked = read_query(CostsQuery, request.args)
-        today = self.parts.ledger.now().date()
-        first, last = asked.first or today.replace(day=1), asked.last or today
-        if last < first:
-            raise InvalidParameter("to", f"to: {last} is before {first}.")
+        where = rows_asked(asked, self.parts)
         words = tuple(word.strip() for word in asked.group_by.split(",") if word.strip())
         try:
-            rows = self.parts.ledger.costs(first, last, words)
+            check_groups(words)
         except BadReport as error:
             raise InvalidParameter("group_by", f"group_by: {error}.") from error
         if asked.format == "csv":
-            return _csv(words, rows)
-        return json_response(CostsOut(rows=[_row(row) for row in rows], total=_row(total(rows))))
+            return streamed(_as_csv(self.parts, where, words), "text/csv", "costs.csv")
+        return streamed(_as_json(self.parts, where, words), "application/json")
 
 
-def _row(row: CostRow) -> CostRowOut:
-    return CostRowOut(**row.keys, **_sums(row))
+def rows_asked(asked: RowsQuery, parts: Parts) -> CostFilter:
+    """The filter that a query means.
+
+    Raises:
+        InvalidParameter: days in the wrong order, or a tag that is none.
+    """
+    today = parts.ledger.now().date()
+    first, last = asked.first or today.replace(day=1), asked.last or today
+    if last < first:
+        raise InvalidParameter("to", f"to: {last} is before {first}.")
+    tags = {}
+    for text in filter(None, (asked.tag or "").split(",")):
+        name, colon, value = text.partition(":")
+        if not name or not colon or name in tags:
+            raise InvalidParameter("tag", f"tag: {text!r} is not NAME:VALUE, or names a tag twice.")
+        tags[name] = value
+    return CostFilter(first=first, last=last, provider=asked.provider, sku=asked.sku, feature=asked.feature, client=asked.client, tags=tags)
 
 
-def _sums(row: CostRow) -> dict[str, object]:
-    amounts = zip(_AMOUNTS, (row.cost, row.reserved, row.unknown, row.imputed, row.avoided), strict=True)
-    return {"calls": row.calls, "billed_units": row.billed_units, **{name: str(money) for name, money in amounts}}
+def _as_json(parts: Parts, where: CostFilter, words: tuple[str, ...]) -> Generator[str, None, None]:
+    total = CostSums()
+    with read_snapshot(parts.database) as connection:
+        yield '{"rows":['
+        for number, row in enumerate(cost_rows(connection, where, words)):
+            total = total.plus(row)
+            yield f"{',' if number else ''}{json.dumps(row.keys | sums_out(row), ensure_ascii=False)}"
+    yield f'],"total":{json.dumps(sums_out(total))}}}'
 
 
-def _csv(words: tuple[str, ...], rows: list[CostRow]) -> Response:
-    header = (*words, "calls", "billed_units", *_AMOUNTS)
-    cells = ([*(row.keys[word] for word in words), *_sums(row).values()] for row in rows)
-    headers = {"Content-Disposition": 'attachment; filename="costs.csv"'}
-    return Response(csv_lines(header, cells, frozenset(header) - set(words)), 200, headers, mimetype="text/csv")
+def _as_csv(parts: Parts, where: CostFilter, words: tuple[str, ...]) -> Generator[str, None, None]:
+    with read_snapshot(parts.database) as connection:
+        cells = ([*row.keys.values(), *sums_out(row).values()] for row in cost_rows(connection, where, words))
+        yield from csv_lines((*words, *SUMS), cells, frozenset(SUMS))

@@ -15,12 +15,13 @@ from cost.database import open_database
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ROOT / "gateway" / "migrations" / "versions"
-MIGRATIONS = [next(VERSIONS.glob(f"*_{name}.py")) for name in ("ledger", "comparisons", "flights")]
+OF_COST = ("ledger", "comparisons", "flights")
+MIGRATIONS = [path for path in sorted(VERSIONS.glob("*.py")) if any(word in path.stem for word in OF_COST)]
 
 
-def migrate(engine):
+def migrate(engine, paths=MIGRATIONS):
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        for path in MIGRATIONS:
+        for path in paths:
             spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)

@@ -97,7 +97,7 @@ def test_a_sound_ledger_has_nothing_to_tell(ledger, engine):
         "DELETE FROM budget_windows WHERE id = 1",
         "UPDATE budget_windows SET starts_at_us = ends_at_us - 1",
         "UPDATE daily_tag_rollups SET cost_nanos = cost_nanos + 1 WHERE sku = 'SKU'",
-        "UPDATE daily_tag_rollups SET tag_value = 'b'",
+        "UPDATE daily_tag_rollups SET tags = ',b:1,'",
         "DELETE FROM daily_tag_rollups WHERE provider = 'flat'",
     ],
 )
