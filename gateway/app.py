@@ -17,6 +17,7 @@ from gateway.api import add_resources
 from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
+from gateway.api.traces import trace_each_request
 from gateway.breaker import Breaker
 from gateway.cache.link import RedisStore
 from gateway.cache.results import Results
@@ -30,6 +31,8 @@ from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
+from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.tracing import Tracing
 from gateway.parts import Parts
 from gateway.pictures import KeptPictures
 from gateway.reads import BoundedReads
@@ -66,6 +69,8 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["gateway"] = parts
     tell_each_request(app)
+    if parts.tracing:
+        trace_each_request(app, parts.tracing)
     guard_every_route(app, parts.keys, sessions)
     add_resources(ProblemApi(app), parts)
     add_pages(app, parts, sessions)
@@ -135,6 +140,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         pictures,
         store,
         LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
+        MoneyNumbers(ledger, reads),
+        Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
     )
 
 

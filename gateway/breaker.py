@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.monitoring.numbers import gauge
+
 State = Literal["closed", "open", "half_open"]
 
 _FAILURES_IN_A_ROW = 5
@@ -14,6 +16,9 @@ _WINDOW_CALLS = 20
 _FAILED_SHARE_MAX = 0.5
 _COOLDOWN_S = 5.0
 _COOLDOWN_S_MAX = 120.0
+
+
+OPEN = gauge("gateway_circuit_open", "1 while one process at least leaves a provider alone.", "provider", "feature", across="livemax")
 
 
 @dataclass(slots=True)
@@ -82,11 +87,13 @@ class Breaker:
             circuit = self._circuits.setdefault(key, _Circuit())
             if healthy and circuit.open_until is not None:
                 self._circuits[key] = _Circuit()
+                _tell(key, 0)
                 return
             circuit.results.append(healthy)
             circuit.failures_in_a_row = 0 if healthy else circuit.failures_in_a_row + 1
             if not healthy and (circuit.open_until is not None or self._is_sick(circuit)):
                 self._open(circuit, reason)
+                _tell(key, 1)
 
     def _passes(self, circuit: _Circuit | None) -> bool:
         if circuit is None or circuit.open_until is None:
@@ -109,3 +116,8 @@ class Breaker:
         circuit.open_until = now + cooldown_s
         circuit.probing_until = 0.0
         circuit.reason = reason
+
+
+def _tell(key: str, is_open: int) -> None:
+    provider, _, feature = key.partition(":")
+    OPEN.set(is_open, provider=provider, feature=feature)

@@ -10,6 +10,8 @@ from gateway.cache.values import Kept
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
 from gateway.line import Line
 from gateway.metering import Bill, Meter
+from gateway.monitoring.stages import stage
+from gateway.monitoring.traffic import note_attempts
 from gateway.outcome import KEPT, Outcome
 from gateway.race import Leg, Race
 from gateway.route import Route, Step, choose_route
@@ -73,7 +75,8 @@ class Dispatcher:
         """Ask the providers."""
         started = time.monotonic()
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
-        route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000, refusals.known)
+        with stage("choose"):
+            route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000, refusals.known)
         race = Race(image, bill, deadline)
         try:
             answer = None if options.dry_run else self._ask_in_turn(race, route, options)
@@ -98,6 +101,7 @@ class Dispatcher:
             calls=answer.calls if answer else (),
         )
         _note_in_house(race, answer, bill, outcome)
+        note_attempts(attempts)
         return outcome
 
     def time_limit_s(self, options: Options) -> float:

@@ -9,6 +9,8 @@ from gateway.breaker import Breaker
 from gateway.call_run import CallRun
 from gateway.latency import LatencyTracker
 from gateway.metering import Bill, Held, Meter
+from gateway.monitoring.stages import stage
+from gateway.monitoring.tracing import carried
 from gateway.retries import RetryBudget, call_with_retries
 from gateway.threads import CallThreads
 from providers.contract import Answer, Call, Feature, Provider
@@ -102,10 +104,11 @@ class Line:
             except Exception as error:  # noqa: BLE001 -- a mistake of our own must not leave a client waiting
                 run.error = ProviderFailed(f"{self.name} failed in the gateway itself: {error!r}")
             report(run)
-            _tell_ledger(endings)
+            with stage("settle", provider=self.name):
+                _tell_ledger(endings)
             run.settled.set()
 
-        self.threads.run(make_the_call)
+        self.threads.run(carried(make_the_call))
 
     def close(self) -> None:
         """Let running calls end and give everything back."""
@@ -118,7 +121,8 @@ class Line:
         timeout_s = self._timeout_s(deadline)
         started = time.monotonic()
         try:
-            answer = self.provider.detect(image, run.call, timeout_s)
+            with stage("detect", provider=self.name):
+                answer = self.provider.detect(image, run.call, timeout_s)
         except Exception as raised:
             error = raised if isinstance(raised, ProviderError) else ProviderFailed(f"{self.name} failed in its adapter: {raised!r}")
             endings.append(lambda: held.failed(error))

@@ -13,6 +13,8 @@ from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
 from gateway.keys import Keys
+from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.tracing import Tracing
 from gateway.pictures import KeptPictures
 from gateway.reads import BoundedReads
 from gateway.settings import Settings
@@ -38,6 +40,8 @@ class Parts:
     pictures: KeptPictures
     experiments: ExperimentStore
     live: LiveExperiments
+    money_numbers: MoneyNumbers
+    tracing: Tracing | None
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
@@ -48,5 +52,7 @@ class Parts:
         self.dispatcher.close()
         self.comparisons.close()
         self.ledger.close()
+        if self.tracing:
+            self.tracing.close()
         self.reads.close()
         self.database.dispose()

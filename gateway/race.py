@@ -9,6 +9,7 @@ from cost.money import FREE, Money
 from gateway.call_run import CallRun
 from gateway.line import Line
 from gateway.metering import Bill
+from gateway.monitoring.stages import stage
 from gateway.outcome import AnsweredCall, Attempt
 from gateway.route import Step
 from providers.contract import Detection, Feature
@@ -136,8 +137,9 @@ class Race:
             for line, _ in calls:
                 line.threads.take()
                 taken.append(line)
-            for line, call in calls:
-                runs.append((line, CallRun(line.name, call, line.hold(call, self._bill, self.deadline))))
+            with stage("reserve"):
+                for line, call in calls:
+                    runs.append((line, CallRun(line.name, call, line.hold(call, self._bill, self.deadline))))
             if time.monotonic() >= self.deadline:
                 raise ProviderOverloaded("The time was over before the call could be made.")  # noqa: TRY301 -- undone below, like all others
         except BaseException:  # whatever it was: no place is lost and no hold is left open

@@ -12,6 +12,7 @@ from gunicorn.workers.base import Worker
 from gateway.app import create_app
 from gateway.cache.valkey import Valkey
 from gateway.logs import log_as_json
+from gateway.monitoring.folder import NumbersFolder
 from gateway.settings import Settings
 
 _GRACE_S = 30
@@ -21,9 +22,10 @@ _GRACE_S = 30
 class GatewayServer(BaseApplication):
     """Gunicorn, configured from our settings alone: no configuration file and no GUNICORN_CMD_ARGS."""
 
-    def __init__(self, settings: Settings, valkey: Valkey | None = None) -> None:
-        """Serve, and keep the embedded server running meanwhile, if there is one."""
+    def __init__(self, settings: Settings, numbers: NumbersFolder, valkey: Valkey | None = None) -> None:
+        """Serve, count in this folder, and keep the embedded server running meanwhile, if there is one."""
         self._settings = settings
+        self._numbers = numbers
         self._valkey = valkey
         super().__init__()
 
@@ -50,6 +52,8 @@ class GatewayServer(BaseApplication):
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: PTH112, S108 -- a heartbeat file, not data
             "worker_exit": _close_parts,
+            "child_exit": self._forget_worker,
+            "on_exit": lambda _arbiter: self._numbers.remove(),
             "loglevel": "warning",
         }
         for name, value in options.items():
@@ -61,6 +65,10 @@ class GatewayServer(BaseApplication):
         log_as_json()
         self.app = create_app(self._settings)
         return self.app
+
+    def _forget_worker(self, _arbiter: Arbiter, worker: Worker) -> None:
+        """Gunicorn's hook, in the parent of the worker that has ended."""
+        self._numbers.forget_process(worker.pid)
 
 
 class _Arbiter(Arbiter):

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cost.money import Money
+from gateway.monitoring import tracing
 from providers import registry
 from providers.images import KNOWN_FORMATS, ImageLimits
 
@@ -95,6 +96,12 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _traces_address(text: str) -> str:
+    if not tracing.installed():
+        raise ValueError("traces need the extra: pip install 'vision-gateway[otel]'")
+    return _web_address(text)
+
+
 def _setting(env: str, parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"env": env, "parse": parse, "meaning": meaning}, repr=not secret)
 
@@ -123,6 +130,9 @@ class Settings:
     image_buckets: tuple[str, ...] = _setting("GATEWAY_IMAGE_BUCKETS", _names, (), "buckets (`s3://NAME`, `gs://NAME`) that URIs may name")
     alert_webhook_url: str | None = _setting("GATEWAY_ALERT_WEBHOOK_URL", _web_address, None, "where budget alerts are posted", secret=True)
     alert_webhook_secret: str | None = _setting("GATEWAY_ALERT_WEBHOOK_SECRET", str, None, "signs them", secret=True)
+    metrics: Path = _setting("GATEWAY_METRICS", Path, Path("var/metrics"), "a local folder where the processes of `web` keep their numbers")
+    otlp: str | None = _setting("OTEL_EXPORTER_OTLP_ENDPOINT", _traces_address, None, "who takes traces; `/v1/traces` is added")
+    otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", _traces_address, None, "the same, as the whole address")
     workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
     threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
     pictures_kept_days: int = _setting("GATEWAY_PICTURES_KEPT_DAYS", _whole(0, 3650), 0, "days that compared pictures are kept; 0: never")
@@ -132,6 +142,11 @@ class Settings:
     def image_limits(self) -> ImageLimits:
         """What a picture may be."""
         return ImageLimits(self.image_bytes_max, self.image_pixels_max, self.image_side_max, self.image_formats)
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces go; None: nowhere."""
+        return self.otlp_traces or (f"{self.otlp.rstrip('/')}/v1/traces" if self.otlp else None)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

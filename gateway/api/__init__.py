@@ -20,6 +20,7 @@ from gateway.api.experiments import (
 from gateway.api.health import Liveness, Readiness
 from gateway.api.in_house import InHouseCosts
 from gateway.api.keys import KeyOfName, KeysOfAll
+from gateway.api.metrics import Metrics
 from gateway.api.openapi import OpenApi
 from gateway.api.providers import Providers
 from gateway.parts import Parts
@@ -44,6 +45,7 @@ RESOURCES = {
     "/v1/keys/<name>": KeyOfName,
     "/healthz": Liveness,
     "/readyz": Readiness,
+    "/metrics": Metrics,
     "/openapi.json": OpenApi,
 }
 

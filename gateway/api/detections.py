@@ -17,6 +17,8 @@ from gateway.idempotency import answer_once, read_key
 from gateway.ids import new_id
 from gateway.keys import Role
 from gateway.metering import Bill
+from gateway.monitoring.stages import stage
+from gateway.monitoring.traffic import note_answer
 from gateway.outcome import Outcome
 from gateway.wire.answer import DetectionsOut, write_outcome
 from gateway.wire.options import Options
@@ -54,22 +56,27 @@ class Detections(GatewayResource):
     def post(self) -> Response:
         """Read, tell, write."""
         limits = self.parts.settings.image_limits
-        asked = read_detection_request(request, limits)
-        started = time.monotonic()
-        deadline = started + self.parts.dispatcher.time_limit_s(asked.options)
-        content, reference = self._content(asked, deadline)
-        digest = hashlib.sha256(content).hexdigest()
+        with stage("read"):
+            asked = read_detection_request(request, limits)
+            started = time.monotonic()
+            deadline = started + self.parts.dispatcher.time_limit_s(asked.options)
+            content, reference = self._content(asked, deadline)
+            digest = hashlib.sha256(content).hexdigest()
         key = read_key(request.headers.get("Idempotency-Key"), g.key.id, digest, asked.options)
         bill = self._bill(asked.options, key)
 
         def answer() -> Response:
-            if kept := self.parts.live.look(digest, asked.options, bill):
+            with stage("look"):
+                kept = self.parts.live.look(digest, asked.options, bill)
+            if kept:
                 return self._kept(kept, asked.options, bill, started)
             image = _read(content, limits, reference)
             outcome = self.parts.live.detect(image, asked.options, bill, deadline)
             g.facts = _facts(outcome)
+            note_answer(outcome.provider, outcome.cache, degraded=outcome.degraded)
             headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
-            return json_response(write_outcome(outcome, g.request_id), headers=headers)
+            with stage("write"):
+                return json_response(write_outcome(outcome, g.request_id), headers=headers)
 
         timeout_s = self.parts.dispatcher.time_limit_s(asked.options)
         return answer_once(self.parts.ledger, key, bill.request_id, timeout_s, answer, problem_response)
@@ -88,6 +95,7 @@ class Detections(GatewayResource):
             latency_ms=(time.monotonic() - started) * 1000,
         )
         g.facts = _facts_of_kept(kept, bill, found)
+        note_answer(kept.provider, "hit")
         return Response(body, headers={"X-Cost-USD": "0", "X-Provider": kept.provider, "X-Cache": "hit"}, mimetype="application/json")
 
     def _content(self, asked: DetectionRequest, deadline: float) -> tuple[bytes, str | None]:

@@ -7,6 +7,7 @@ import time
 from flask import Flask, Response, g, request
 
 from gateway.ids import new_id
+from gateway.monitoring.traffic import note_request
 
 log = logging.getLogger("gateway.requests")
 
@@ -34,6 +35,7 @@ def tell_each_request(app: Flask) -> None:
         response.headers["X-Request-ID"] = g.request_id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        note_request(request.method, _route(), response.status_code, time.monotonic() - g.started)
         log.log(logging.DEBUG if request.path in _QUIET else logging.INFO, "request.answered", extra=_facts(response))
         return response
 
@@ -42,9 +44,14 @@ def _facts(response: Response) -> dict[str, object]:
     return {
         "request_id": g.request_id,
         "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else None,  # the pattern, never the address: that may hold a secret
+        "route": _route(),
         "status": response.status_code,
         "latency_ms": round((time.monotonic() - g.started) * 1000, 1),
         "client": g.key.name if "key" in g else None,
         **g.facts,
     }
+
+
+def _route() -> str | None:
+    """The pattern, never the address: that may hold a secret."""
+    return request.url_rule.rule if request.url_rule else None

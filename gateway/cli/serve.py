@@ -9,6 +9,7 @@ from gateway.app import build_providers, read_prices
 from gateway.cache.valkey import embedded_valkey
 from gateway.cli.common import check_address_is_free, open_database, read_settings
 from gateway.keys import Keys, ensure_admin_key
+from gateway.monitoring.folder import NumbersFolder
 from gateway.server import GatewayServer
 from gateway.settings import BadSettings
 from local_model.lifetime import die_with_parent
@@ -34,8 +35,12 @@ def command() -> None:
     if token := ensure_admin_key(Keys(database), settings.admin_key):
         click.echo(f"The admin key, shown this once: {token}", err=True)
     database.dispose()  # connections must not cross a fork
+    try:
+        numbers = NumbersFolder(settings.metrics)
+    except OSError as error:
+        raise click.ClickException(f"the folder {settings.metrics} can't be used: {error.strerror}\nGATEWAY_METRICS names it.") from error
     with embedded_valkey(settings) as valkey:
         if valkey is not None:
             settings = replace(settings, redis_url=valkey.url)
         click.echo(f"vision-gateway listens on http://{settings.bind}:{settings.port}", err=True)
-        GatewayServer(settings, valkey).run()
+        GatewayServer(settings, numbers, valkey).run()

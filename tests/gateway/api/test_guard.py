@@ -3,7 +3,7 @@ import pytest
 from gateway.api.resource import OPEN, GatewayResource
 from tests.gateway.conftest import ADMIN
 
-OPEN_ADDRESSES = {"/healthz", "/readyz", "/openapi.json"}
+OPEN_ADDRESSES = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
 def resources(app):

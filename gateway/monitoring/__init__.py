@@ -1,0 +1,1 @@
+"""What is watched: numbers for Prometheus, traces, drift of pictures and answers, and canaries."""

@@ -1,0 +1,43 @@
+"""All numbers as Prometheus reads them."""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gateway.monitoring import numbers
+from gateway.monitoring.folder import VARIABLE
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+
+def exposition(accept: str) -> tuple[bytes, str]:
+    """The numbers of all processes of this gateway and their content type: OpenMetrics for who accepts it, or Prometheus' own text."""
+    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 -- see `numbers`
+
+    encode, content_type = choose_encoder(accept)
+    return encode(_Shown()), content_type
+
+
+def shown_gauges() -> dict[str, list[dict[str, str]]]:
+    """By each gauge's name, the labels that it is told for now."""
+    return {family.name: [sample.labels for sample in family.samples] for family in _Shown().collect() if family.type == "gauge"}
+
+
+class _Shown:
+    """What is kept, less what `Number.forget` was called for: in files that processes share, nothing can be taken back."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, multiprocess  # noqa: PLC0415 -- see `numbers`
+
+        self._kept = numbers.registry()
+        if os.environ.get(VARIABLE):
+            self._kept = CollectorRegistry()
+            multiprocess.MultiProcessCollector(self._kept)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator["Metric"]:
+        for family in self._kept.collect():
+            family.samples = [sample for sample in family.samples if not math.isnan(sample.value)]
+            if family.samples:
+                yield family
