@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 NANOS_PER_USD = 1_000_000_000
-_NANOS_MAX = 2**63 - 1  # what a BIGINT column holds: $9.2 billion
+NANOS_MAX = 2**63 - 1  # what a BIGINT column holds: $9.2 billion
 _DECIMAL = re.compile(r"(-?)(\d{1,10})(?:\.(\d{1,18}))?", re.ASCII)
 
 
@@ -29,7 +29,7 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.nanos) is not int:
             raise TypeError(f"nano-dollars are whole numbers, not {type(self.nanos).__name__}")
-        if abs(self.nanos) > _NANOS_MAX:
+        if abs(self.nanos) > NANOS_MAX:
             raise BadMoney(f"{self.nanos} nano-dollars are more than a ledger can hold")
 
     @classmethod

@@ -42,11 +42,6 @@ class Breaker:
         self._circuits: dict[str, _Circuit] = {}
         self._lock = threading.Lock()
 
-    def keys(self, provider: str) -> list[str]:
-        """What is known of a provider: its keys, in alphabetical order."""
-        with self._lock:
-            return sorted(key for key in self._circuits if key.partition(":")[0] == provider)
-
     def state(self, key: str) -> State:
         """Whether calls pass: `half_open` means that a probe may go or is on its way."""
         with self._lock:

@@ -162,9 +162,12 @@ class Line:
         for key in self._keys(run.call.features):
             self.latency.record(key, run.latency_ms)
 
+    def key(self, feature: Feature) -> str:
+        """Of a feature's circuit and its latency: text may be ill or slow while objects are well."""
+        return f"{self.name}:{feature}"
+
     def _keys(self, features: frozenset[Feature]) -> list[str]:
-        """A circuit and a latency a feature: text may be ill or slow while objects are well."""
-        return [f"{self.name}:{feature}" for feature in sorted(features)]
+        return [self.key(feature) for feature in sorted(features)]
 
 
 def _tell_ledger(endings: list[Callable[[], None]]) -> None:

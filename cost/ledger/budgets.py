@@ -1,14 +1,15 @@
 """Budgets as a resource: put, delete, read. A budget counts everything since its window began, also from before it was made."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, literal, select, true, update
 
 from cost.ledger.book import Book
 from cost.ledger.catalog import budget_of
-from cost.ledger.schema import attempt_windows, attempts, budget_windows, budgets, budgets_version, corrections
-from cost.ledger.terms import Budget, BudgetStatus
+from cost.ledger.schema import THRESHOLD_CHARS_MAX, attempt_windows, attempts, budget_windows, budgets, budgets_version, corrections
+from cost.ledger.terms import TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, Budget, BudgetStatus
 from cost.ledger.times import from_us, to_us
 from cost.money import FREE, Money
 from cost.windows import PERIODS, UnknownTimeZone, Window, window_of, zone
@@ -16,6 +17,8 @@ from cost.windows import PERIODS, UnknownTimeZone, Window, window_of, zone
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SCOPES = ("global", "provider", "client", "tag")
 _WHEN_EXHAUSTED = ("degrade", "reject")
+_TAG = re.compile(rf"[^:,]{{1,{TAG_NAME_CHARS_MAX}}}:[^,]{{0,{TAG_VALUE_CHARS_MAX}}}")
+_SCOPE_CHARS_MAX = TAG_NAME_CHARS_MAX + 1 + TAG_VALUE_CHARS_MAX
 
 
 class BadBudget(ValueError):
@@ -35,10 +38,8 @@ def check(budget: Budget) -> None:
     problems = {}
     if not _NAME.fullmatch(budget.name):
         problems["name"] = "1 to 64 of letters, digits, '.', '_' and '-', the first a letter or digit"
-    if budget.scope not in _SCOPES or bool(budget.scope_value) != (budget.scope != "global"):
-        problems["scope"] = "{}, or one of provider, client, tag with a value"
-    elif budget.scope == "tag" and not re.fullmatch(r"[^:,]+:[^,]*", budget.scope_value):
-        problems["scope"] = "a tag is key:value"
+    if problem := _problem_of_scope(budget.scope, budget.scope_value):
+        problems["scope"] = problem
     if budget.period not in (*PERIODS, "lifetime"):
         problems["period"] = f"one of {', '.join(PERIODS)}"
     try:
@@ -49,10 +50,21 @@ def check(budget: Budget) -> None:
         problems["limit_usd"] = "not less than 0"
     if budget.when_exhausted not in _WHEN_EXHAUSTED:
         problems["when_exhausted"] = f"one of {', '.join(_WHEN_EXHAUSTED)}"
-    if not all(0 < fraction <= 1 for fraction in budget.alert_at):
-        problems["alert_at"] = "fractions of the limit, more than 0 and at most 1"
+    if not all(0 < fraction <= 1 and len(_threshold(fraction)) <= THRESHOLD_CHARS_MAX for fraction in budget.alert_at):
+        problems["alert_at"] = f"fractions of the limit, more than 0 and at most 1, with up to {THRESHOLD_CHARS_MAX - 2} decimal places"
     if problems:
         raise BadBudget(problems)
+
+
+def _problem_of_scope(scope: str, value: str) -> str:
+    """What is wrong with it; empty where nothing is."""
+    if scope not in _SCOPES or bool(value) != (scope != "global"):
+        return "{}, or one of provider, client, tag with a value"
+    if scope == "tag" and not _TAG.fullmatch(value):
+        return f"a tag is key:value, of up to {TAG_NAME_CHARS_MAX} and {TAG_VALUE_CHARS_MAX} characters, with no comma"
+    if len(value) > _SCOPE_CHARS_MAX or not value.isprintable():
+        return f"up to {_SCOPE_CHARS_MAX} printable characters"
+    return ""
 
 
 _IN_FORCE = select(budgets).where(budgets.c.retired_at_us.is_(None))
@@ -113,8 +125,13 @@ def _terms(budget: Budget) -> dict[str, Any]:
         "limit_nanos": budget.limit.nanos,
         "when_exhausted": budget.when_exhausted,
         "pacing": budget.pacing,
-        "alert_at": ",".join(map(str, budget.alert_at)),
+        "alert_at": ",".join(map(_threshold, sorted(set(budget.alert_at)))),
     }
+
+
+def _threshold(fraction: Decimal) -> str:
+    """The same text for the same number: 0.80 is 0.8."""
+    return str(fraction.normalize())
 
 
 def _change(book: Book, row: Row[Any], budget: Budget) -> None:

@@ -290,12 +290,14 @@ flights = Table(
     Index("flights_by_owner", "owner"),
 )
 
+THRESHOLD_CHARS_MAX = 16
+
 budget_alerts = Table(
     "budget_alerts",
     metadata,
     Column("window_id", ForeignKey("budget_windows.id"), primary_key=True),
     # A fraction of the limit, as 0.8.
-    Column("threshold", String(16), primary_key=True),
+    Column("threshold", String(THRESHOLD_CHARS_MAX), primary_key=True),
     Column("due_at_us", BigInteger, nullable=False),
     Column("committed_nanos", BigInteger, nullable=False),
     # Who sends it has until then; another may try after.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cost.ledger import BadBudget, Budget, BudgetStatus
 from cost.ledger import LedgerUnavailable as Unavailable
 from cost.ledger.terms import Scope
-from cost.money import FREE, Money
+from cost.money import FREE, NANOS_MAX, Money
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
 from gateway.errors import InvalidParameter, LedgerUnavailable, NotFound
@@ -115,7 +115,7 @@ class BudgetOfName(GatewayResource):
             limit=asked.limit_usd,
             when_exhausted=asked.when_exhausted,
             pacing=asked.pacing,
-            alert_at=tuple(sorted(asked.alert_at)),
+            alert_at=tuple(asked.alert_at),
         )
         try:
             self.parts.ledger.put_budget(budget)
@@ -183,4 +183,4 @@ def _forecast(status: BudgetStatus, now: datetime) -> Money:
     elapsed_s = int((now - window.starts_at).total_seconds())
     if elapsed_s < 1 or status.committed == FREE or status.budget.period == "lifetime":
         return status.committed
-    return Money(status.committed.nanos * int((window.ends_at - window.starts_at).total_seconds()) // elapsed_s)
+    return Money(min(status.committed.nanos * int((window.ends_at - window.starts_at).total_seconds()) // elapsed_s, NANOS_MAX))

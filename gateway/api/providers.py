@@ -99,8 +99,8 @@ def _provider_out(line: Line) -> ProviderOut:
         model=line.provider.model,
         prices=prices,
         circuit=[
-            CircuitOut(feature=key.partition(":")[2], state=line.breaker.state(key), reason=line.breaker.reason(key))
-            for key in line.breaker.keys(line.name)
+            CircuitOut(feature=feature, state=line.breaker.state(key), reason=line.breaker.reason(key))
+            for feature, key in ((feature, line.key(feature)) for feature in FEATURES if feature in line.provider.features)
         ],
         latency_ms=[
             LatencyOut(feature=key.partition(":")[2], p50=round(p50, 1), p95=round(p95, 1))

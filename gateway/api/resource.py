@@ -13,6 +13,7 @@ from gateway.errors import GatewayError, InvalidParameter
 from gateway.keys import Role
 from gateway.parts import Parts
 from gateway.wire.body import BodyBroken, BodyTooLarge, whole_body
+from gateway.wire.mistakes import first_mistake
 from gateway.wire.request import parse_json
 
 _BODY_BYTES_MAX = 1 << 16
@@ -101,9 +102,7 @@ def _validated(schema: type[Schema], given: object) -> Schema:
     try:
         return schema.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"])) or "body"
-        raise InvalidParameter(name, f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise first_mistake(error, schema) from None
 
 
 def json_response(answer: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -7,15 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from cost.money import Money
-from gateway.errors import InvalidParameter
+from gateway.wire.mistakes import first_mistake
 from providers.contract import FEATURES, Feature
 
 Strategy = Literal["auto", "cheapest", "fastest", "best"]
 TAGS_MAX = 20
 _TAG_CHARS_MAX = 128
-_SHOWN_CHARS = 64
-"""Of a name that a client made up."""
-
 _DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _EXPONENT_MAX = 20
@@ -86,11 +83,6 @@ def _list_of(names: tuple[str, ...] | None) -> dict[str, Any]:
     return {"type": "string", "pattern": f"^({alternatives})(,({alternatives}))*$"}
 
 
-def shown(name: str) -> str:
-    """A name that a client made up, as far as it is repeated to it."""
-    return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
-
-
 Dollars = Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)]
 
 
@@ -134,8 +126,4 @@ class Options(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = shown(str(first["loc"][0])) if first["loc"] else "body"
-            if first["type"] == "extra_forbidden":
-                raise InvalidParameter(name, f"There is no parameter {name!r}. There are: image, {', '.join(cls.model_fields)}.") from None
-            raise InvalidParameter(name, f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
+            raise first_mistake(error, cls, ("image",)) from None

@@ -15,7 +15,8 @@ from werkzeug.wrappers import Request
 
 from gateway.errors import GatewayError, ImageTooLarge, InvalidImage, InvalidParameter, UnsupportedMediaType
 from gateway.wire.body import BodyBroken, BodyTooLarge, drain, whole_body
-from gateway.wire.options import Options, shown
+from gateway.wire.mistakes import shown
+from gateway.wire.options import Options
 from providers import images
 
 _OPTIONS_BYTES_MAX = 1 << 20

@@ -1,8 +1,33 @@
+import time
+
+import pytest
+
 from tests.conftest import PHOTOS
+from tests.gateway.apps import app_of
+
+
+@pytest.fixture
+def clouds_client(tmp_path):
+    environ = {
+        "GATEWAY_PROVIDERS": "rekognition,google_vision",
+        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+        "GATEWAY_SPOOL": str(tmp_path),
+        "GATEWAY_ADMIN_KEY": "admin",
+        "AWS_REGION": "us-east-1",
+        "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
+        "GATEWAY_GOOGLE_VISION_INSECURE": "true",
+    }
+    app = app_of(environ)
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
+    yield client
+    app.extensions["gateway"].close()
 
 
 def test_enabled_providers_come_first_and_the_others_say_how_to_enable_them(client):
-    providers = client.get("/v1/providers").json["providers"]
+    give_up_at = time.monotonic() + 60
+    while not (providers := client.get("/v1/providers").json["providers"])[0]["ready"] and time.monotonic() < give_up_at:
+        time.sleep(0.1)  # the model is being loaded
     local = providers[0]
     assert (local["name"], local["enabled"], local["ready"], local["features"]) == ("local", True, True, ["objects"])
     assert all("GATEWAY_PROVIDERS" in one["detail"] for one in providers[1:])
@@ -14,3 +39,9 @@ def test_speed_and_circuit_are_told_once_a_provider_was_asked(client):
     local = client.get("/v1/providers").json["providers"][0]
     assert local["circuit"] == [{"feature": "objects", "state": "closed", "reason": ""}]
     assert local["latency_ms"][0]["p95"] >= local["latency_ms"][0]["p50"] > 0
+
+
+def test_a_circuit_that_nothing_was_sent_through_is_told_too(clouds_client):
+    for one in clouds_client.get("/v1/providers").json["providers"]:
+        assert [circuit["feature"] for circuit in one["circuit"]] == one["features"]
+        assert {circuit["state"] for circuit in one["circuit"]} <= {"closed"}

@@ -1,0 +1,59 @@
+"""What is wrong with a client's input, in plain words: which field, and what to write there."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.errors import InvalidParameter
+
+_SHOWN_CHARS = 64
+"""Of a name that a client made up."""
+
+_WORDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "missing": lambda _: "it is missing",
+    "literal_error": lambda told: f"write one of {told['expected'].replace(' or ', ', ')}",
+    "bool_parsing": lambda _: "write true or false",
+    "bool_type": lambda _: "write true or false",
+    "list_type": lambda _: "write a list",
+    "tuple_type": lambda _: "write a list",
+    "model_type": lambda _: "write an object",
+    "model_attributes_type": lambda _: "write an object",
+    "dict_type": lambda _: "write an object",
+    "string_type": lambda _: "write a text",
+    "string_too_short": lambda told: f"write at least {told['min_length']} characters",
+    "string_too_long": lambda told: f"write at most {told['max_length']} characters",
+    "too_long": lambda told: f"at most {told['max_length']} are taken",
+    "decimal_type": lambda _: "write a number",
+    "decimal_parsing": lambda _: "write a number",
+    "finite_number": lambda _: "write a number",
+    "int_type": lambda _: "write a whole number",
+    "int_parsing": lambda _: "write a whole number",
+    "int_from_float": lambda _: "write a whole number",
+    "greater_than_equal": lambda told: f"write a number of at least {told['ge']}",
+    "less_than_equal": lambda told: f"write a number of at most {told['le']}",
+}
+"""By the kind of pydantic's error. Source: https://docs.pydantic.dev/latest/errors/validation_errors/"""
+
+
+def first_mistake(error: ValidationError, schema: type[BaseModel], besides: tuple[str, ...] = ()) -> InvalidParameter:
+    """The first thing that is wrong.
+
+    Args:
+        error: of the schema's validation.
+        schema: whose fields there are.
+        besides: more names that are taken beside them.
+    """
+    first = error.errors(include_url=False)[0]
+    place = ".".join(shown(part) for part in first["loc"] if isinstance(part, str)) or "body"
+    if first["type"] == "extra_forbidden":
+        there_are = f" There are: {', '.join((*besides, *schema.model_fields))}." if len(first["loc"]) == 1 else ""
+        return InvalidParameter(place, f"There is no parameter {place!r}.{there_are}")
+    words = _WORDS.get(first["type"])
+    said = words(first.get("ctx", {})) if words else first["msg"].removeprefix("Value error, ")
+    return InvalidParameter(place, f"{place}: {said}.")
+
+
+def shown(name: str) -> str:
+    """A name that a client made up, as far as it is repeated to it."""
+    return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
