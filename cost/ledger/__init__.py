@@ -7,7 +7,7 @@ Where what happens:
     corrections  what was learned later
     book         the rows that a batch touches: locked, read, written back
     batches      one transaction;  writer: the thread that groups them
-    budgets      put, delete, read;  catalog: which windows a call counts in
+    budgets      put, delete, read;  budget_changes: who did;  catalog: which windows a call counts in
     idempotency  repeated requests;  flights: identical ones, of which one asks
     recovery     holds whose owner did not come back;  spool: settlements that wait for the database
     usage        answers that cost no money;  rollups: daily sums
@@ -16,6 +16,8 @@ Where what happens:
     schema       the tables;  stores: SQLite and PostgreSQL;  clock, times: what time it is
 """
 
+from cost.ledger.alerts import Alert
+from cost.ledger.budget_changes import BudgetChange
 from cost.ledger.budgets import BadBudget
 from cost.ledger.corrections import Correction
 from cost.ledger.cursors import BadCursor
@@ -38,11 +40,13 @@ from cost.ledger.reports import CostRow, CostSums, cost_rows
 from cost.ledger.terms import Budget, BudgetStatus, Hold, IdempotencyKey, Line, Reservation, SavedAnswer, UsageRow
 
 __all__ = [
+    "Alert",
     "AlreadyAnswered",
     "BadBudget",
     "BadCursor",
     "BadReport",
     "Budget",
+    "BudgetChange",
     "BudgetExhausted",
     "BudgetStatus",
     "Correction",

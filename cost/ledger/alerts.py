@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.sql.expression import Executable
 
 from cost.ledger.book import Book
@@ -63,6 +63,19 @@ _WINDOW = (
     .select_from(budget_windows.join(budgets))
     .where(budget_windows.c.id == bindparam("window_id"))
 )
+_NOTICED = (
+    select(
+        budgets,
+        budget_windows.c.starts_at_us,
+        budget_windows.c.ends_at_us,
+        budget_windows.c.limit_nanos.label("window_limit_nanos"),
+        budget_alerts,
+    )
+    .select_from(budget_alerts.join(budget_windows).join(budgets))
+    .where(budgets.c.name == bindparam("name"))
+    .order_by(budget_alerts.c.due_at_us.desc(), budget_alerts.c.window_id, budget_alerts.c.threshold.desc())
+    .limit(50)
+)
 _DELIVERED = (
     update(budget_alerts)
     .where(budget_alerts.c.window_id == bindparam("b_window_id"), budget_alerts.c.threshold == bindparam("b_threshold"))
@@ -83,7 +96,15 @@ def claim(book: Book, insert_new: Executable, lease_us: int) -> list[Alert]:
     if due:
         book.connection.execute(insert_new, due)
     taken = book.connection.execute(_TAKE, {**now, "until_us": book.now_us + lease_us}).all()
-    return [_alert(book, row) for row in sorted(taken, key=lambda row: (row.window_id, Decimal(row.threshold)))]
+    return [
+        _alert(book.connection.execute(_WINDOW, {"window_id": row.window_id}).one(), row)
+        for row in sorted(taken, key=lambda row: (row.window_id, Decimal(row.threshold)))
+    ]
+
+
+def noticed(connection: Connection, name: str) -> list[Alert]:
+    """The latest of the budgets that had this name, newest first."""
+    return [_alert(row, row) for row in connection.execute(_NOTICED, {"name": name})]
 
 
 def delivered(book: Book, alert: Alert) -> None:
@@ -91,8 +112,7 @@ def delivered(book: Book, alert: Alert) -> None:
     book.connection.execute(_DELIVERED, {"b_window_id": alert.window_id, "b_threshold": str(alert.threshold), "now_us": book.now_us})
 
 
-def _alert(book: Book, row: Row[Any]) -> Alert:
-    window = book.connection.execute(_WINDOW, {"window_id": row.window_id}).one()
+def _alert(window: Row[Any], row: Row[Any]) -> Alert:
     return Alert(
         window_id=row.window_id,
         budget=budget_of(window),

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, literal, select, true, update
 
 from cost.ledger.book import Book
+from cost.ledger.budget_changes import note
 from cost.ledger.catalog import budget_of
 from cost.ledger.schema import THRESHOLD_CHARS_MAX, attempt_windows, attempts, budget_windows, budgets, budgets_version, corrections
 from cost.ledger.terms import TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, Budget, BudgetStatus
@@ -73,8 +74,8 @@ _BUMP = update(budgets_version).values(version=budgets_version.c.version + 1)
 _RETIRE = update(budgets).where(budgets.c.id == bindparam("budget_id")).values(retired_at_us=bindparam("now_us"))
 
 
-def put(book: Book, budget: Budget) -> None:
-    """Make a budget or change it. One that changes what it counts is a new one under the old name. Needs to be alone.
+def put(book: Book, budget: Budget, by: str) -> None:
+    """Make a budget or change it, and keep who did. One that changes what it counts is a new one under the old name. Needs to be alone.
 
     A limit below what its window has committed admits nothing more and takes nothing back.
     """
@@ -86,15 +87,18 @@ def put(book: Book, budget: Budget) -> None:
         _make(book, budget)
     else:
         _change(book, row, budget)
+    if row is None or budget_of(row) != budget:
+        note(book, by, "made" if row is None else "changed", budget)
     book.connection.execute(_BUMP)
 
 
-def retire(book: Book, name: str) -> bool:
+def retire(book: Book, name: str, by: str) -> bool:
     """End a budget; False: there is none of that name. What it counted stays on record. Needs to be alone."""
     row = book.connection.execute(_BY_NAME, {"name": name}).one_or_none()
     if row is None:
         return False
     book.connection.execute(_RETIRE, {"budget_id": row.id, "now_us": book.now_us})
+    note(book, by, "ended", budget_of(row))
     book.connection.execute(_BUMP)
     return True
 

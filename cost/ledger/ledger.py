@@ -16,6 +16,7 @@ from cost.ledger.admission import Reserve
 from cost.ledger.alerts import Alert
 from cost.ledger.batches import BatchRunner, Crashpoint
 from cost.ledger.book import BookKeeper
+from cost.ledger.budget_changes import BudgetChange, changes_of
 from cost.ledger.clock import LedgerClock, boot_id, elapsed_us
 from cost.ledger.corrections import Correction, correct
 from cost.ledger.errors import LedgerUnavailable
@@ -192,24 +193,34 @@ class Ledger:
         with self._engine.connect() as connection:
             return budgets.statuses(connection, to_us(self.now()))
 
-    def put_budget(self, budget: Budget) -> None:
-        """Make a budget or change it; see `cost.ledger.budgets.put`.
+    def put_budget(self, budget: Budget, *, by: str = "") -> None:
+        """Make a budget or change it; see `cost.ledger.budgets.put`. `by` is who asks for it, and is kept.
 
         Raises:
             BadBudget: with every problem.
             LedgerUnavailable: see there.
         """
         budgets.check(budget)
-        self._alone(lambda book: budgets.put(book, budget), exclusive=True, durable=True)
+        self._alone(lambda book: budgets.put(book, budget, by), exclusive=True, durable=True)
 
-    def delete_budget(self, name: str) -> bool:
-        """End a budget; False: there is none of that name.
+    def delete_budget(self, name: str, *, by: str = "") -> bool:
+        """End a budget; False: there is none of that name. `by` is who asks for it, and is kept.
 
         Raises:
             LedgerUnavailable: see there.
         """
-        found: bool = self._alone(lambda book: budgets.retire(book, name), exclusive=True, durable=True)
+        found: bool = self._alone(lambda book: budgets.retire(book, name, by), exclusive=True, durable=True)
         return found
+
+    def budget_changes(self, name: str) -> list[BudgetChange]:
+        """Who set this budget when, newest first."""
+        with self._engine.connect() as connection:
+            return changes_of(connection, name)
+
+    def budget_alerts(self, name: str) -> list[alerts.Alert]:
+        """Which thresholds this budget has reached lately, newest first."""
+        with self._engine.connect() as connection:
+            return alerts.noticed(connection, name)
 
     def costs(self, first: date, last: date, group_by: Sequence[str]) -> list[reports.CostRow]:
         """A small report in one go; see `cost.ledger.reports.cost_rows`, which streams."""

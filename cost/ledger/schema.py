@@ -1,7 +1,8 @@
 """The tables. Alembic makes them (`gateway/migrations`); a test holds the two alike.
 
 Amounts are `*_nanos`, whole nano-dollars. Instants are `*_at_us`, microseconds since 1970 in UTC. Ids of attempts sort by time.
-`entries`, `corrections` and `usage_rows` are append-only; what may change in `attempts` is its state, forwards; triggers see to both.
+`entries`, `corrections`, `usage_rows` and `budget_changes` are append-only; what may change in `attempts` is its state, forwards; triggers
+see to both.
 """
 
 from sqlalchemy import (
@@ -55,6 +56,27 @@ Index(
     unique=True,
     sqlite_where=text("retired_at_us IS NULL"),
     postgresql_where=text("retired_at_us IS NULL"),
+)
+
+budget_changes = Table(
+    "budget_changes",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    # The name of a key; "" for a program of the operator's.
+    Column("by", String(128), nullable=False),
+    # made, changed, ended
+    Column("change", String(8), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("scope_value", Text, nullable=False),
+    Column("period", String(8), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("limit_nanos", BigInteger, nullable=False),
+    Column("when_exhausted", String(8), nullable=False),
+    Column("pacing", Boolean, nullable=False),
+    Column("alert_at", Text, nullable=False),
+    Index("budget_changes_of_name", "name", "id"),
 )
 
 budget_windows = Table(

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cost.ledger import BadBudget, Budget, BudgetStatus
@@ -118,7 +118,7 @@ class BudgetOfName(GatewayResource):
             alert_at=tuple(asked.alert_at),
         )
         try:
-            self.parts.ledger.put_budget(budget)
+            self.parts.ledger.put_budget(budget, by=g.key.name)
         except BadBudget as error:
             parameter, problem = next(iter(error.problems.items()))
             raise InvalidParameter(parameter, f"{parameter}: {problem}.") from error
@@ -130,7 +130,7 @@ class BudgetOfName(GatewayResource):
     def delete(self, name: str) -> Response:
         """End it."""
         try:
-            found = self.parts.ledger.delete_budget(name)
+            found = self.parts.ledger.delete_budget(name, by=g.key.name)
         except Unavailable as error:
             raise LedgerUnavailable(f"The budget can't be ended right now: {error}.", retry_after_s=5) from error
         if not found:

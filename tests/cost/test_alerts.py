@@ -28,6 +28,8 @@ def test_each_threshold_of_a_window_is_told_once(ledger, clock):
     assert (alert.threshold, alert.committed, alert.limit, alert.budget.name) == (Decimal("0.5"), Money(5 * FLAT), Money(10 * FLAT), "all")
     assert alert.starts_at <= clock.now() < alert.resets_at
     ledger.alert_delivered(alert)
+    assert ledger.budget_alerts("all") == [alert]
+    assert ledger.budget_alerts("another") == []
     spend(ledger, 5)
     (alert,) = ledger.due_alerts()
     assert alert.threshold == Decimal("0.95")

@@ -2,6 +2,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from cost.ledger import BadBudget, Budget, BudgetExhausted
 from cost.money import FREE, Money
@@ -104,3 +106,28 @@ def test_a_change_of_budgets_by_one_process_is_heeded_by_the_next_reserve_of_ano
         other.reserve(hold())
     finally:
         other.close()
+
+
+def test_who_made_changed_and_ended_a_budget_is_kept_with_its_terms(ledger, clock):
+    ledger.put_budget(ALL, by="anna")
+    clock.advance(seconds=60)
+    ledger.put_budget(replace(ALL, limit=Money(7 * FLAT)), by="ben")
+    ledger.put_budget(replace(ALL, limit=Money(7 * FLAT)), by="nobody: it changes nothing")
+    ledger.put_budget(replace(ALL, limit=Money(7 * FLAT), period="day"), by="anna")
+    ledger.delete_budget("all", by="c" * 200)
+    ledger.put_budget(replace(ALL, name="other"))
+    changes = ledger.budget_changes("all")
+    assert [(one.by, one.change, one.terms.limit.nanos // FLAT, one.terms.period) for one in changes] == [
+        ("c" * 128, "ended", 7, "day"),
+        ("anna", "changed", 7, "day"),
+        ("ben", "changed", 7, "month"),
+        ("anna", "made", 5, "month"),
+    ]
+    assert (changes[-2].at - changes[-1].at).total_seconds() >= 60
+
+
+def test_the_history_of_budgets_is_never_edited(ledger, engine):
+    ledger.put_budget(ALL, by="anna")
+    for statement in ("UPDATE budget_changes SET by = 'ben'", "DELETE FROM budget_changes"):
+        with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+            connection.execute(text(statement.replace(" by ", ' "by" ')))
