@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost.escalation.baselines import one_threshold, oracle
+from cost.escalation.box_votes import State, shown
+from cost.escalation.boxes import f1
 from cost.escalation.consensus import believe
 from cost.escalation.evidence import Floats
 from cost.escalation.fit import ROWS_MIN, fit
-from cost.escalation.policy import COMBINED, STOP, Policy, State, View, choose_labels
+from cost.escalation.policy import COMBINED, STOP, Policy, View, choose_labels
 from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
-from cost.records import BadRecords, Records, labels_of, read_prices, read_records, reward_of, stem_of
+from cost.record_files import read_prices, read_records, stem_of
+from cost.records import BadRecords, Records, labels_of, reward_of
 
 BLOCK = 32  # pictures that are decided with one multiplier
 EXPLORE_SHARE = 0.15  # of an online budget, for showing the first pictures to everybody: who is right how often can't be known otherwise
@@ -209,7 +212,11 @@ class Replay:
         model = policy.states[state]
         for i in stopped:
             candidate = model.candidates[view.rewards[i].argmax()]
-            if candidate == COMBINED:
+            if candidate == COMBINED and policy.boxes is not None:
+                fused = policy.boxes.combine({p: self.test.boxes[p][pictures[i]] or () for p in state})
+                true = self.test.true_boxes[pictures[i]]
+                self.reward[pictures[i]] = np.nan if true is None else f1(shown(fused), true)
+            elif candidate == COMBINED:
                 assert model.votes is not None
                 assert view.probabilities is not None
                 chosen = choose_labels(policy.kind, policy.encoder.vocabulary, view.probabilities[i : i + 1], model.votes.silent)[0]

@@ -24,36 +24,40 @@ class Pacer:
 
     Attributes:
         multiplier: reward that a dollar must bring now.
+        lean: how much dearer, as a logarithm, pictures turn out than the policy expects.
+        aim_usd: what a picture was to cost by the last plan.
     """
 
-    def __init__(self, multiplier_for: Callable[[float], float]) -> None:
-        """A pacer for a policy that knows (roughly) which multiplier spends how many dollars a picture."""
+    def __init__(
+        self, multiplier_for: Callable[[float], float], *, lean: float = 0.0, aim_usd: float = 0.0, multiplier: float = 0.0
+    ) -> None:
+        """A pacer for a policy that knows (roughly) which multiplier spends how many dollars a picture; it may go on where one stopped."""
         self._multiplier_for = multiplier_for
-        self._lean = 0.0
-        self._aim_usd = 0.0
-        self.multiplier = 0.0
+        self.lean = lean
+        self.aim_usd = aim_usd
+        self.multiplier = multiplier
 
     def follow(self, multiplier_for: Callable[[float], float]) -> Pacer:
         """Pace a newer policy from now on; what was learned about the old one's expectations says nothing about it."""
-        self._multiplier_for, self._lean = multiplier_for, 0.0
+        self._multiplier_for, self.lean = multiplier_for, 0.0
         return self
 
     def plan(self, remaining: Money, pictures_ahead: float) -> float:
         """Set and return the multiplier that spends what remains on the pictures ahead."""
-        self._aim_usd = max(remaining.nanos, 0) / NANOS_PER_USD / max(pictures_ahead, 1.0)
-        self.multiplier = self._multiplier_for(self._aim_usd * math.exp(-self._lean))
+        self.aim_usd = max(remaining.nanos, 0) / NANOS_PER_USD / max(pictures_ahead, 1.0)
+        self.multiplier = self._multiplier_for(self.aim_usd * math.exp(-self.lean))
         return self.multiplier
 
     def spent(self, amount: Money, pictures: int) -> None:
         """What this many pictures cost since the last plan. Dearer than was aimed at: lean towards a greater multiplier."""
-        aimed = self._aim_usd * pictures
+        aimed = self.aim_usd * pictures
         if aimed <= 0.0:
             return
         miss = min(amount.nanos / NANOS_PER_USD / aimed - 1.0, 3.0)
-        self._lean += miss * min(pictures / MEMORY_PICTURES, 0.3)
+        self.lean += miss * min(pictures / MEMORY_PICTURES, 0.3)
         # Leaning below the rich end would only wind up: there the multiplier is 0 and cannot fall.
         floor = -LEAN_MAX if self.multiplier > 0.0 else 0.0
-        self._lean = min(max(self._lean, floor), LEAN_MAX)
+        self.lean = min(max(self.lean, floor), LEAN_MAX)
 
 
 @dataclass(frozen=True)

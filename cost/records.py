@@ -1,6 +1,6 @@
 """Pictures that several providers answered: what escalation is learned from, and what a backtest replays.
 
-Two forms are read into one:
+Two forms of file are read into one (`record_files`, `record_lines`):
 
 * the CSV form of public recordings, plain or `.gz`. Single label: `true_label,label_P,conf_P,correct_P`. Tags:
   `true_labels,reward_P,labels_P` with `name:confidence|...`. Any column but the truth-or-reward may be missing.
@@ -16,24 +16,18 @@ Two forms are read into one:
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost.escalation.boxes import Drawn
 from cost.money import Money
 
 Kind = Literal["label", "tags"]
 Target = Literal["truth", "agreement"]
-VERDICTS = {"correct": 1.0, "wrong": 0.0}
 NOBODYS = ""  # the true label, where all that is known of it is that nobody said it
 
 
@@ -73,6 +67,8 @@ class Records:
         rewards: provider -> (n,) how good its answer was, in [0, 1]; NaN where unknown.
         target: what `rewards` and `truth` mean: the truth, or agreement with a reference provider.
         prices: provider -> what a call cost, where the records themselves tell it.
+        boxes: provider -> n answers box by box, None as in `answers`; empty where these records have no boxes.
+        true_boxes: n sets of true boxes, None where nobody knows; empty as `boxes`.
     """
 
     kind: Kind
@@ -82,6 +78,8 @@ class Records:
     rewards: Mapping[str, NDArray[np.float64]]
     target: Target = "truth"
     prices: Mapping[str, Money] = field(default_factory=dict)
+    boxes: Mapping[str, Sequence[tuple[Drawn, ...] | None]] = field(default_factory=dict)
+    true_boxes: Sequence[tuple[Drawn, ...] | None] = ()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -97,6 +95,8 @@ class Records:
             {p: r[rows] for p, r in self.rewards.items()},
             self.target,
             self.prices,
+            {p: [b[i] for i in rows] for p, b in self.boxes.items()},
+            [self.true_boxes[i] for i in rows] if self.true_boxes else (),
         )
 
     def without_truth(self) -> Records:
@@ -126,202 +126,7 @@ def labels_of(answer: Answer) -> frozenset[str]:
     return frozenset(seen.label for seen in answer)
 
 
-def read_records(path: Path) -> Records:
-    """Records of either form, by the file's name: `.csv`, `.csv.gz`, `.jsonl`, `.jsonl.gz`.
-
-    Raises:
-        BadRecords: neither form, or no provider in it.
-        OSError: the file can't be read.
-    """
-    raw = path.read_bytes()
-    try:
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
-        raise BadRecords(f"{path.name}: {error}") from error
-    json_lines = any(suffix in {".jsonl", ".ndjson"} for suffix in path.suffixes) or text.lstrip()[:1] == "{"
-    return from_json_lines(text.splitlines()) if json_lines else from_csv(text)
-
-
-def stem_of(path: Path) -> str:
-    """`FERPLUS.csv.gz` -> `FERPLUS`: the key of the records in a price file."""
-    name = path.name
-    for suffix in (".gz", ".csv", ".jsonl", ".ndjson"):
-        name = name.removesuffix(suffix)
-    return name
-
-
-def read_prices(path: Path, stem: str) -> dict[str, Money]:
-    """Provider -> price a call, from `{STEM: {"apis": {PROVIDER: {"usd_per_call": ...}}}}`.
-
-    Raises:
-        BadRecords: no such stem (the message lists those there are), or something that is no price. Rounded to nano-dollars.
-    """
-    # Decimal of the number's own text: a price never passes through a float.
-    sheets = json.loads(path.read_text(), parse_float=Decimal)
-    if stem not in sheets:
-        raise BadRecords(f"{path.name} has no prices for {stem!r}; it has {', '.join(sorted(sheets))}")
-    try:
-        return {provider: Money.usd(f"{round(Decimal(api['usd_per_call']), 9):f}") for provider, api in sheets[stem]["apis"].items()}
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise BadRecords(f"{path.name}: {stem}: {error!r}") from error
-
-
-def from_csv(text: str) -> Records:
-    """The CSV form, as the module's docstring has it."""
-    rows = csv.reader(io.StringIO(text))
-    header = next(rows, [])
-    columns = dict(zip(header, zip(*rows, strict=False), strict=False))
-    if not columns:
-        raise BadRecords("no rows")
-    n = len(next(iter(columns.values())))
-    kind: Kind = "tags" if "true_labels" in columns or any(c.startswith(("labels_", "reward_")) for c in columns) else "label"
-    stems = ("labels_", "reward_", "conf_", "correct_") if kind == "tags" else ("label_", "conf_", "correct_", "reward_")
-    providers = tuple(dict.fromkeys(c[len(s) :] for c in header for s in stems if c.startswith(s) and c in columns))
-    if not providers:
-        raise BadRecords(f"no provider columns among {', '.join(header)}")
-    truth = _truths(columns, kind, n)
-    answers: dict[str, list[Answer | None]] = {}
-    rewards = {}
-    for p in providers:
-        if kind == "tags":
-            answers[p] = [_tags(cell) for cell in columns[f"labels_{p}"]] if f"labels_{p}" in columns else [None] * n
-        else:
-            answers[p] = _single(columns.get(f"label_{p}"), columns.get(f"conf_{p}"), n)
-        given = columns.get(f"reward_{p}") or columns.get(f"correct_{p}")
-        rewards[p] = np.array([_number(cell) for cell in given]) if given else _rewards(kind, answers[p], truth)
-    if kind == "label" and all(t is None for t in truth):
-        truth = _truth_of_correct(answers, rewards, n)
-    return Records(kind, providers, answers, truth, rewards)
-
-
-def _truths(columns: Mapping[str, Sequence[str]], kind: Kind, n: int) -> list[frozenset[str] | None]:
-    if kind == "tags" and "true_labels" in columns:
-        return [frozenset(filter(None, cell.split("|"))) for cell in columns["true_labels"]]
-    if kind == "label" and "true_label" in columns:
-        return [frozenset([cell]) if cell else None for cell in columns["true_label"]]
-    return [None] * n
-
-
-def _truth_of_correct(
-    answers: Mapping[str, Sequence[Answer | None]], rewards: Mapping[str, NDArray[np.float64]], n: int
-) -> list[frozenset[str] | None]:
-    """Where a provider is marked correct, its label is the truth; elsewhere nobody's is: a truth that no one can say."""
-    truth: list[frozenset[str] | None] = [None] * n
-    for i in range(n):
-        marks = [(rewards[p][i], answers[p][i]) for p in answers]
-        right = next((labels_of(a) for mark, a in marks if mark == 1.0 and a), None)
-        truth[i] = right if right is not None else frozenset([NOBODYS]) if all(mark == 0.0 for mark, _ in marks) else None
-    return truth
-
-
-def _single(labels: Sequence[str] | None, confidences: Sequence[str] | None, n: int) -> list[Answer | None]:
-    if labels is None:
-        return [None] * n
-    if confidences is None:
-        return [(Seen(label),) if label else None for label in labels]
-    return [(Seen(label, _confidence(c)),) if label else None for label, c in zip(labels, confidences, strict=True)]
-
-
-def _tags(cell: str) -> Answer:
-    tags: dict[str, Seen] = {}
-    for item in filter(None, cell.split("|")):
-        label, colon, confidence = item.rpartition(":")
-        seen = Seen(label, _confidence(confidence)) if colon else Seen(item)
-        known = tags.get(seen.label)
-        if known is None or (seen.confidence or 0.0) > (known.confidence or 0.0):
-            tags[seen.label] = seen
-    return tuple(tags.values())
-
-
-def _number(cell: str) -> float:
-    try:
-        return np.double(cell).item()
-    except ValueError:
-        return np.nan
-
-
-def _confidence(cell: str) -> float | None:
-    value = _number(cell)
-    return value if np.isfinite(value) else None
-
-
-def _rewards(kind: Kind, answers: Sequence[Answer | None], truth: Sequence[frozenset[str] | None]) -> NDArray[np.float64]:
+def rewards_of(kind: Kind, answers: Sequence[Answer | None], truth: Sequence[frozenset[str] | None]) -> NDArray[np.float64]:
+    """(n,) how good each answer is; NaN where it or the truth is unknown."""
     pairs = zip(answers, truth, strict=True)
     return np.array([np.nan if a is None else reward_of(kind, labels_of(a), t) for a, t in pairs], dtype=np.float64)
-
-
-def from_json_lines(lines: Iterable[str]) -> Records:
-    """The gateway's own comparisons, as the module's docstring has them.
-
-    Raises:
-        BadRecords: a line that isn't such an object, or no line at all.
-    """
-    try:
-        rows: list[dict[str, Any]] = [json.loads(line, parse_float=Decimal) for line in lines if line.strip()]
-        providers = tuple(dict.fromkeys(p for row in rows for p in row["answers"]))
-        answers = {p: [_answer(row["answers"].get(p)) for row in rows] for p in providers}
-        truth = [None if row.get("truth") is None else frozenset(map(_name, row["truth"])) for row in rows]
-        marks = {p: np.array([_mark(row["answers"].get(p)) for row in rows]) for p in providers}
-        prices = {p: Money.usd(a["price_usd"]) for row in rows for p, a in row["answers"].items() if a.get("price_usd") is not None}
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadRecords(f"not a comparison record: {error!r}") from error
-    if not providers:
-        raise BadRecords("no comparison record in it")
-    target: Target = "truth"
-    if all(t is None for t in truth) and all(np.isnan(m).all() for m in marks.values()):
-        target = "agreement"
-        truth = [
-            None if (a := answers.get(row.get("reference"), [None] * len(rows))[i]) is None else labels_of(a) for i, row in enumerate(rows)
-        ]
-    rewards = {p: np.where(np.isnan(marks[p]), _rewards("tags", answers[p], truth), marks[p]) for p in providers}
-    return Records("tags", providers, answers, truth, rewards, target, prices)
-
-
-def _name(true: Mapping[str, Any] | str) -> str:
-    return true if isinstance(true, str) else str(true["label"])
-
-
-def seen_in(found: Iterable[Mapping[str, Any]]) -> Answer:
-    """Things with their boxes as labels: each label's surest confidence, how many there are, how large the largest is."""
-    things: dict[str, list[Mapping[str, Any]]] = {}
-    for one in found:
-        things.setdefault(str(one["label"]), []).append(one)
-    return tuple(
-        Seen(
-            label,
-            max((np.double(one["confidence"]).item() for one in ones if one.get("confidence") is not None), default=None),
-            len(ones),
-            max((_area(one["box"]) for one in ones if one.get("box") is not None), default=None),
-        )
-        for label, ones in things.items()
-    )
-
-
-def _area(box: Sequence[Any]) -> float:
-    left, top, right, bottom = (np.double(side).item() for side in box)
-    return max(right - left, 0.0) * max(bottom - top, 0.0)
-
-
-def _answer(answer: Mapping[str, Any] | None) -> Answer | None:
-    if answer is not None and answer.get("found") is not None:
-        return seen_in(answer["found"])
-    if answer is None or answer.get("labels") is None:
-        return None
-    return tuple(
-        Seen(
-            str(s["label"]),
-            None if s.get("confidence") is None else np.double(s["confidence"]).item(),
-            int(s.get("count", 1)),
-            None if s.get("size") is None else np.double(s["size"]).item(),
-        )
-        for s in answer["labels"]
-    )
-
-
-def _mark(answer: Mapping[str, Any] | None) -> float:
-    """A measured reward, else a person's verdict, else unknown."""
-    if answer is None:
-        return np.nan
-    if answer.get("reward") is not None:
-        return np.double(answer["reward"]).item()
-    return VERDICTS.get(str(answer.get("verdict")), np.nan)

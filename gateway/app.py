@@ -27,14 +27,17 @@ from gateway.cache.store import MemoryStore
 from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
+from gateway.judge import Judge
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.tracing import Tracing
+from gateway.pacing import Pacing
 from gateway.parts import Parts
 from gateway.pictures import KeptPictures
+from gateway.policies import Policies
 from gateway.reads import BoundedReads
 from gateway.settings import BadSettings, Settings
 from gateway.web import add_pages
@@ -119,11 +122,22 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
     sharing = _make_sharing(settings, lines, ledger, reads)
-    dispatcher = Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, simulated=settings.simulated, sharing=sharing)
+    policies = Policies(database, [line.name for line in lines], [line.name for line in lines if line.paid])
+    pacing = Pacing(database, ledger, policies.multiplier_for, settings.answer_value_usd)
     comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
+    dispatcher = Dispatcher(
+        lines,
+        default_deadline_ms=settings.default_deadline_ms,
+        simulated=settings.simulated,
+        sharing=sharing,
+        judge=Judge(policies),
+        pacing=pacing,
+        comparisons=comparisons,
+    )
     behind = Dispatcher(
         [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
         default_deadline_ms=settings.default_deadline_ms,
+        judge=Judge(policies),
     )
     store = ExperimentStore(database)
     return Parts(
@@ -142,6 +156,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
         MoneyNumbers(ledger, reads),
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
+        policies,
+        pacing,
     )
 
 

@@ -1,20 +1,27 @@
-"""One picture's way, top to bottom: look, choose, call, fall back, keep, answer. The only place with side effects."""
+"""One picture's way, top to bottom: look, choose, call, fall back, judge, keep, answer. The only place with side effects."""
 
 import time
 from collections.abc import Sequence
 
+from cost.comparisons import ComparisonStore
 from cost.ledger import BudgetExhausted, LedgerError
 from cost.money import FREE, Money
+from cost.paced_budgets import Multipliers
 from gateway.cache.sharing import Refusals, Request, Sharing
 from gateway.cache.values import Kept
+from gateway.comparing import comparisons_of
+from gateway.escalate import Escalation
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
+from gateway.judge import Given, Judge
 from gateway.line import Line
 from gateway.metering import Bill, Meter
 from gateway.monitoring.stages import stage
 from gateway.monitoring.traffic import note_attempts
 from gateway.outcome import KEPT, Outcome
+from gateway.pacing import Pacing
+from gateway.policies import OnlyRules
 from gateway.race import Leg, Race
-from gateway.route import Route, Step, choose_route
+from gateway.route import Route, Step, choose_route, without
 from gateway.wire.options import Options
 from providers.images import Image
 
@@ -27,6 +34,9 @@ _SLACK_S = 0.05
 _SETTLE_S = 0.25
 """How long an answer that is ready waits for the ledger to know its attempts."""
 
+_USUAL = Multipliers(100.0, {})
+"""A good answer is worth a cent."""
+
 _WRITING_S = 0.02
 """What becoming JSON and leaving takes at the end of a deadline."""
 
@@ -34,10 +44,33 @@ _WRITING_S = 0.02
 class Dispatcher:
     """Answers pictures from the providers of one process. Shared by all its threads."""
 
-    def __init__(self, lines: Sequence[Line], *, default_deadline_ms: int, simulated: bool = False, sharing: Sharing | None = None) -> None:
-        """Use these providers, in this order of preference; `sharing`: None asks them for every request."""
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        *,
+        default_deadline_ms: int,
+        simulated: bool = False,
+        sharing: Sharing | None = None,
+        judge: Judge | None = None,
+        pacing: Pacing | None = None,
+        comparisons: ComparisonStore | None = None,
+    ) -> None:
+        """Use these providers, in this order of preference while nothing was learned.
+
+        Args:
+            lines: the providers.
+            default_deadline_ms: where a request names none.
+            simulated: every answer says so.
+            sharing: None asks the providers for every request.
+            judge: what was learned about them; None: nothing.
+            pacing: what a good answer is worth now; None: always the same.
+            comparisons: where is kept what several have answered; None: nowhere.
+        """
         self.lines = {line.name: line for line in lines}
         self.sharing = sharing
+        self._judge = judge or Judge(OnlyRules(list(self.lines), [line.name for line in lines if line.paid]))
+        self._pacing = pacing
+        self._comparisons = comparisons
         self._default_deadline_ms = default_deadline_ms
         self._simulated = simulated
 
@@ -75,33 +108,46 @@ class Dispatcher:
         """Ask the providers."""
         started = time.monotonic()
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
+        multipliers = _USUAL if self._pacing is None else self._pacing.budgets.multipliers(bill.client, bill.tags)
+        left_ms = (deadline - time.monotonic()) * 1000
         with stage("choose"):
-            route = choose_route(self.lines, image, options, bill.max_cost, (deadline - time.monotonic()) * 1000, refusals.known)
+            route = choose_route(self.lines, image, options, bill.max_cost, left_ms, self._judge, multipliers, refusals.known)
         race = Race(image, bill, deadline)
+        answered = Escalation(self._judge, race, route, options, bill)
         try:
-            answer = None if options.dry_run else self._ask_in_turn(race, route, options)
+            if not options.dry_run:
+                if self._pacing is not None:
+                    self._pacing.budgets.note(bill.client, bill.tags)
+                answered.legs.append(self._ask_in_turn(race, route, options))
+                if options.strategy == "auto":
+                    answered.run(lambda step: _start_if_allowed(race, step), multipliers)
         finally:
             attempts = race.close()
             refusals.told += race.refusals()
         _wait_until_settled(race, deadline)
+        given = answered.given() if answered.legs else Given((), ())
         refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
         outcome = Outcome(
             id=bill.request_id,
             image=image,
             options=options,
-            detections=answer.detections if answer else (),
-            provider=answer.name if answer else None,
-            model=answer.model if answer else None,
+            detections=given.detections,
+            provider=", ".join(given.providers) or None,
+            model=answered.model_of(given),
             cost=sum((attempt.cost for attempt in attempts), FREE),
-            degraded=answer is not None and _is_degraded(answer, route),
+            degraded=_is_degraded(answered, given, route),
             simulated=self._simulated,
             latency_ms=(time.monotonic() - started) * 1000,
             attempts=attempts,
-            considered=route.without(refused),
-            calls=answer.calls if answer else (),
+            considered=without(answered.considered(route.considered), refused),
+            calls=answered.calls_of(given),
+            expected=route.expected,
         )
-        _note_in_house(race, answer, bill, outcome)
+        _note_in_house(race, given, bill, outcome)
         note_attempts(attempts)
+        if self._comparisons is not None:
+            for comparison in comparisons_of(answered, image, bill, "escalation"):
+                self._comparisons.add(comparison)
         return outcome
 
     def time_limit_s(self, options: Options) -> float:
@@ -141,17 +187,22 @@ class Dispatcher:
 
     @staticmethod
     def _start(race: Race, step: Step) -> None:
-        probe_s = race.deadline - time.monotonic()
-        passed = [share for share in step if share.line.allow(share.features, probe_s)]
-        if len(passed) < len(step):
-            for share in passed:
-                share.line.leave(share.features)
-            return
-        leg = race.start(step)
-        if isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
+        leg = _start_if_allowed(race, step)
+        if leg is not None and isinstance(leg.error, BudgetExhausted) and leg.error.shortfalls[0].budget.when_exhausted == "reject":
             refusal = no_money(leg.error, {leg.name: reason_of(leg.error)})
             refusal.charged = bool(race.cost)
             raise refusal
+
+
+def _start_if_allowed(race: Race, step: Step) -> Leg | None:
+    """None where a circuit lets no call pass."""
+    probe_s = race.deadline - time.monotonic()
+    passed = [share for share in step if share.line.allow(share.features, probe_s)]
+    if len(passed) < len(step):
+        for share in passed:
+            share.line.leave(share.features)
+        return None
+    return race.start(step)
 
 
 def _may_start(steps: list[Step], race: Race, *, hedge: bool) -> Step | None:
@@ -188,20 +239,23 @@ def _wait_until_settled(race: Race, deadline: float) -> None:
         run.settled.wait(max(until - time.monotonic(), 0.0))
 
 
-def _is_degraded(answer: Leg, route: Route) -> bool:
-    """Whether the in-house model answered because money or time was out for a provider that comes before it."""
-    if answer.paid:
+def _is_degraded(answered: Escalation, given: Given, route: Route) -> bool:
+    """Whether the in-house model answered because money or time was out for a provider that comes before it, or was worth its price."""
+    if not answered.legs or any(leg.paid and leg.name in given.providers for leg in answered.legs):
         return False
-    before = route.steps[: route.steps.index(answer.step)]
+    first = answered.legs[0]
+    if first.paid:
+        return False
+    before = route.steps[: route.steps.index(first.step)]
     no_ledger = any(one.reason.startswith("ledger_unavailable") for one in route.considered)
-    return route.degraded or no_ledger or any(share.line.paid for step in before for share in step)
+    return route.degraded or no_ledger or answered.refused or any(share.line.paid for step in before for share in step)
 
 
-def _note_in_house(race: Race, answer: Leg | None, bill: Bill, outcome: Outcome) -> None:
+def _note_in_house(race: Race, given: Given, bill: Bill, outcome: Outcome) -> None:
     """In-house answers are usage: what they cost by the hour, and what the one that was given has saved."""
     saved = next((one.price for one in outcome.considered if one.price and one.decision != "skipped"), FREE) if not outcome.cost else FREE
     for leg in race.legs:
         for line, run in leg.runs:
             if not line.paid and run.answer:
-                avoided: Money = saved if leg is answer else FREE
+                avoided: Money = saved if line.name in given.providers else FREE
                 line.meter.note_in_house(bill, run.call, line.name, run.machine_us, avoided)

@@ -37,6 +37,21 @@ class AnsweredCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What the policies in use expected of the route before anything was asked.
+
+    Attributes:
+        quality: expected reward of the answer, in [0, 1]; None while there are no records to say so.
+        target: what that quality means: `truth`, or `agreement` with other providers.
+        policy: who decides: `rules`, or the version of the learned policy of each feature.
+    """
+
+    quality: float | None
+    target: str | None
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Detections, who found them, and at what cost.
 
@@ -62,6 +77,7 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
     considered: tuple[Considered, ...] = ()
     calls: tuple[AnsweredCall, ...] = ()
+    expected: Expected | None = None
 
     @property
     def kept(self) -> list[Detection]:

@@ -15,7 +15,9 @@ from gateway.experiments.store import ExperimentStore
 from gateway.keys import Keys
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.tracing import Tracing
+from gateway.pacing import Pacing
 from gateway.pictures import KeptPictures
+from gateway.policies import Policies
 from gateway.reads import BoundedReads
 from gateway.settings import Settings
 
@@ -42,6 +44,8 @@ class Parts:
     live: LiveExperiments
     money_numbers: MoneyNumbers
     tracing: Tracing | None
+    policies: Policies
+    pacing: Pacing
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
@@ -50,6 +54,8 @@ class Parts:
         self.alerts.close()
         self.live.close()
         self.dispatcher.close()
+        self.policies.close()
+        self.pacing.close()
         self.comparisons.close()
         self.ledger.close()
         if self.tracing:

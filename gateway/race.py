@@ -2,7 +2,7 @@
 
 import queue
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cost.ledger import LedgerError
 from cost.money import FREE, Money
@@ -19,12 +19,17 @@ from providers.images import Image
 
 @dataclass
 class Leg:
-    """One step of the route in the race: a provider, or several that share the features, with as many calls as they need."""
+    """One step of the route in the race: a provider, or several that share the features, with as many calls as they need.
+
+    Attributes:
+        escalated: it answered, and another was asked because its answer looked weak.
+    """
 
     step: Step
     runs: list[tuple[Line, CallRun]] = field(default_factory=list)
     ended: list[CallRun] = field(default_factory=list)
     error: ProviderError | LedgerError | None = None
+    escalated: bool = False
 
     @property
     def name(self) -> str:
@@ -111,7 +116,7 @@ class Race:
 
     def close(self) -> tuple[Attempt, ...]:
         """The request is over: no further try begins. Every try of every leg, those that still run with their price."""
-        return tuple(attempt for leg in self.legs for _, run in leg.runs for attempt in run.close())
+        return tuple(_told(attempt, leg) for leg in self.legs for _, run in leg.runs for attempt in run.close())
 
     def refusals(self) -> list[tuple[tuple[str, frozenset[Feature]], str]]:
         """Who would not take the picture, in which call, and why."""
@@ -149,3 +154,7 @@ class Race:
                 run.held.failed(ProviderOverloaded("A call beside it could not be made."))
             raise
         return runs
+
+
+def _told(attempt: Attempt, leg: Leg) -> Attempt:
+    return replace(attempt, outcome="escalated") if leg.escalated and attempt.outcome == "answered" else attempt

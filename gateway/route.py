@@ -1,16 +1,19 @@
 """Who is asked about a picture, in which order, and why not the others: what is known of each provider, put before `cost.router`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from cost.ledger import LedgerUnavailable
-from cost.money import Money
+from cost.money import FREE, NANOS_PER_USD, Money
+from cost.paced_budgets import Multipliers
 from cost.price_sheets import NotRoutable
 from cost.router import Considered, PricedCall, Quote, Snapshot
 from cost.router import choose_route as route_by_price_and_worth
 from gateway.errors import InvalidParameter
+from gateway.judge import Judge, Prospect
 from gateway.line import Line
+from gateway.outcome import Expected
 from gateway.wire.options import Options
 from providers import registry
 from providers.contract import Feature
@@ -40,17 +43,18 @@ class Route:
         steps: in order; each alone answers everything that is asked.
         considered: every provider, and what was decided about it.
         degraded: money or time left out one that would have been asked first.
+        expected: what the policies in use expect of it.
     """
 
     steps: tuple[Step, ...]
     considered: tuple[Considered, ...]
     degraded: bool
+    expected: Expected
 
-    def without(self, refused: Mapping[str, str]) -> tuple[Considered, ...]:
-        """What was thought of each, once the ledger has refused some: their reasons by provider."""
-        return tuple(
-            one._replace(decision="skipped", reason=refused[one.provider]) if one.provider in refused else one for one in self.considered
-        )
+
+def without(considered: Iterable[Considered], refused: Mapping[str, str]) -> tuple[Considered, ...]:
+    """What was thought of each, once the ledger has refused some: their reasons by provider."""
+    return tuple(one._replace(decision="skipped", reason=refused[one.provider]) if one.provider in refused else one for one in considered)
 
 
 def choose_route(
@@ -59,6 +63,8 @@ def choose_route(
     options: Options,
     max_cost: Money | None,
     deadline_ms: float,
+    judge: Judge,
+    multipliers: Multipliers,
     refused: Mapping[str, str] = MappingProxyType({}),
 ) -> Route:
     """The route within the request's limits. Providers that are not ready come last, since they may be in time.
@@ -69,6 +75,8 @@ def choose_route(
         options: what is asked.
         max_cost: over all attempts.
         deadline_ms: the time left.
+        judge: what was learned about the providers.
+        multipliers: quality that a dollar must bring.
         refused: providers that would not take this picture a moment ago, and why.
 
     Raises:
@@ -80,17 +88,46 @@ def choose_route(
         for position, name in enumerate(_asked_for(lines, options))
     ]
     waiting = {quote.provider: quote for quote in quotes if quote.refusal and quote.refusal.startswith("not_ready")}
-    snapshot = Snapshot(frozenset(features), tuple(quotes), options.strategy, max_cost, deadline_ms, multiplier=0.0)
-    chosen = route_by_price_and_worth(snapshot)
+    prices = {quote.provider: sum((c.price for c in quote.calls if c.price is not None), FREE) for quote in quotes if quote.calls}
+    prospect = judge.before(options.features, prices, multipliers)
+    if prospect is not None:
+        quotes = [_with_prospect(quote, prices.get(quote.provider, FREE), prospect, multipliers) for quote in quotes]
+    multiplier = 0.0 if prospect is None else multipliers.all  # the operator's order is no quality that a dollar could be weighed against
+    chosen = route_by_price_and_worth(Snapshot(features, tuple(quotes), options.strategy, max_cost, deadline_ms, multiplier=multiplier))
     first = tuple(Share(lines[attempt.provider], features & attempt.features) for attempt in chosen.attempts)
     steps = [first] if first else []
     steps += [(Share(lines[attempt.provider], features),) for attempt in chosen.fallbacks]
     steps += [(Share(lines[name], features),) for name in waiting if features <= lines[name].provider.features]
     considered = tuple(
-        one._replace(decision="fallback" if steps and steps[0] is first else "first") if one.provider in waiting else _said(one)
+        one._replace(decision="fallback" if steps and steps[0] is first else "first")
+        if one.provider in waiting
+        else (_said(one) if prospect is None else one)
         for one in chosen.considered
     )
-    return Route(tuple(steps), considered, chosen.degraded)
+    return Route(tuple(steps), considered, chosen.degraded, _expected(prospect, steps, options))
+
+
+def _with_prospect(quote: Quote, price: Money, prospect: Prospect, multipliers: Multipliers) -> Quote:
+    """A provider that was learned about; where its own budget asks more of a dollar than the others', it is worth so much less."""
+    if quote.provider not in prospect.quality:
+        return replace(quote, quality=None)
+    extra = (multipliers.of(quote.provider) - multipliers.all) * price.nanos / NANOS_PER_USD
+    worth = prospect.worth.get(quote.provider)
+    return replace(quote, quality=prospect.quality[quote.provider], worth=None if worth is None else worth - extra)
+
+
+def _expected(prospect: Prospect | None, steps: Sequence[Step], options: Options) -> Expected:
+    """What the answer is expected to be worth: with `auto` also through what may follow it."""
+    if prospect is None or not steps:
+        return Expected(None, None, "rules" if prospect is None else prospect.versions)
+    first = [share.line.name for share in steps[0]]
+    known = [prospect.quality[name] for name in first if name in prospect.quality]
+    quality = sum(known) / len(known) if known else None
+    if options.strategy == "auto" and prospect.quality.keys() <= {share.line.name for step in steps for share in step}:
+        quality = prospect.overall
+    elif options.strategy == "auto" and len(first) == 1 and quality is not None:
+        quality = max(quality, prospect.worth.get(first[0], 0.0))  # less the price of what may follow: it is at least that good
+    return Expected(None if quality is None else min(max(quality, 0.0), 1.0), prospect.target, prospect.versions)
 
 
 def _asked_for(lines: Mapping[str, Line], options: Options) -> Iterable[str]:

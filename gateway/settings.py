@@ -122,6 +122,12 @@ class Settings:
     spool: Path = _setting("GATEWAY_SPOOL", Path, Path("var/spool"), "a local folder where settlements wait while the database is away")
     default_deadline_ms: int = _setting("GATEWAY_DEFAULT_DEADLINE_MS", _whole(1, 600_000), 10_000, "where a request names none")
     default_max_cost_usd: Money | None = _setting("GATEWAY_DEFAULT_MAX_COST_USD", _dollars, None, "where a request names none")
+    answer_value_usd: Money = _setting(
+        "GATEWAY_ANSWER_VALUE_USD",
+        _dollars,
+        Money.usd("0.01"),
+        "what a good answer in place of a bad one is worth, where no budget is paced",
+    )
     image_formats: frozenset[str] = _setting("GATEWAY_IMAGE_FORMATS", _formats, ImageLimits().formats, "of jpeg, png, webp, gif, bmp, tiff")
     image_bytes_max: int = _setting("GATEWAY_IMAGE_BYTES_MAX", _whole(1, 1 << 30), ImageLimits().content_bytes_max, "bytes of one picture")
     image_pixels_max: int = _setting("GATEWAY_IMAGE_PIXELS_MAX", _whole(1, 10**9), ImageLimits().pixels_max, "pixels of one picture")

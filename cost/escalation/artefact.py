@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from cost.escalation.box_votes import BoxVotes
 from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 1
+VERSION = 2
 
 
 class BadArtefact(ValueError):
@@ -30,6 +31,10 @@ def to_json(policy: Policy) -> dict[str, Any]:
         "multipliers": policy.multipliers.tolist(),
         "spend": policy.spend.tolist(),
         "reward": policy.reward.tolist(),
+        "alone": dict(policy.alone),
+        "boxes": None
+        if policy.boxes is None
+        else [{"answered": sorted(state), "weights": _short(weights)} for state, weights in policy.boxes.weights.items()],
         "states": [{"answered": sorted(state), **_state(model)} for state, model in policy.states.items()],
     }
 
@@ -46,6 +51,7 @@ def from_json(artefact: dict[str, Any]) -> Policy:
         kind, labels = artefact["kind"], tuple(artefact["vocabulary"])
         knots = {(k["provider"], k["label"]): np.array(k["at"], dtype=np.float64) for k in artefact["knots"]}
         states = {frozenset(s["answered"]): _model(kind, s) for s in artefact["states"]}
+        boxes = artefact["boxes"]
         multipliers, spend, reward = (np.array(artefact[name], dtype=np.float64) for name in ("multipliers", "spend", "reward"))
         return Policy(
             kind,
@@ -57,6 +63,8 @@ def from_json(artefact: dict[str, Any]) -> Policy:
             spend,
             reward,
             artefact["records"],
+            artefact["alone"],
+            None if boxes is None else BoxVotes({frozenset(b["answered"]): _array(b["weights"]) for b in boxes}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadArtefact(f"not a policy: {error!r}") from error

@@ -5,12 +5,28 @@ Source: https://arxiv.org/abs/1910.13302
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 IOU_MIN = 0.55  # the paper's best threshold
+SHOWN_FROM = 0.5  # a client sees what is at least so sure unless it says otherwise
+IOU_RIGHT = 0.5  # PASCAL's and COCO's: a box that overlaps a true one by half is right
 
 Corners = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A box with its label.
+
+    Attributes:
+        corners: x_min, y_min, x_max, y_max as fractions of the picture.
+        confidence: the provider's own; None where it tells none, and in a truth.
+    """
+
+    label: str
+    corners: Corners
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +38,14 @@ class Vote:
         label: canonical name.
         chance: calibrated probability that it is right, in [0, 1]; never a provider's raw confidence.
         corners: x_min, y_min, x_max, y_max as fractions of the picture.
+        confidence: the provider's own, or None.
     """
 
     provider: str
     label: str
     chance: float
     corners: Corners
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +89,24 @@ def overlap(a: Corners, b: Corners) -> float:
         return 0.0
     both = width * height
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def matched(found: Sequence[Drawn], true: Sequence[Drawn]) -> list[bool]:
+    """Whether each box is right: in the order given, each takes the true box of its label that it overlaps most, by half at least."""
+    free = list(true)
+    right = []
+    for box in found:
+        best = max((t for t in free if t.label == box.label), key=lambda t: overlap(t.corners, box.corners), default=None)
+        hit = best is not None and overlap(best.corners, box.corners) >= IOU_RIGHT
+        right.append(hit)
+        if best is not None and hit:
+            free.remove(best)
+    return right
+
+
+def f1(found: Sequence[Drawn], true: Sequence[Drawn]) -> float:
+    """Twice the right boxes over all boxes, in [0, 1]; 1 where there is nothing and nothing was found."""
+    if not found and not true:
+        return 1.0
+    surest_first = sorted(found, key=lambda box: -(box.confidence or 0.0))
+    return 2.0 * sum(matched(surest_first, true)) / (len(found) + len(true))

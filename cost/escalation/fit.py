@@ -8,15 +8,16 @@ nobody has.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from cost.escalation.box_votes import BoxVotes, State, fused_rewards
 from cost.escalation.evidence import Encoder, Evidence, Floats
-from cost.escalation.policy import COMBINED, Policy, State, StateModel, choose_labels, expected_reward, features_of
+from cost.escalation.policy import COMBINED, Policy, StateModel, choose_labels, common_features, expected_reward, features_of
 from cost.escalation.votes import VoteModel, fit_votes, shapes_for
 from cost.records import Kind, Records, labels_of, reward_of
 
@@ -25,7 +26,8 @@ ROWS_MAX = 8_000  # more records than this teach little more, and a fit should t
 ROWS_MIN = 10  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
 BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
-RIDGE = 30.0
+RIDGE = 30.0  # on what one label says, of which there may be few records
+RIDGE_COMMON = 5.0  # on what the answer as a whole says: while records are few, that is all that is learned
 GRID = 20  # tabulated multipliers
 
 
@@ -43,6 +45,7 @@ class Learning:
         truth: (n, labels) whether a label is true, or None where combined answers can't be scored.
         known: (n,) whether the truth is known.
         fold: (n,) the fold that a record is left out in.
+        together: state -> (n,) reward of its boxes combined by votes that have not seen the record, NaN where unknown.
     """
 
     records: Records
@@ -51,6 +54,7 @@ class Learning:
     truth: Floats | None
     known: NDArray[np.bool_]
     fold: NDArray[np.intp]
+    together: Mapping[State, Floats] = field(default_factory=dict)
 
     def usable(self, state: State) -> NDArray[np.bool_]:
         """(n,) where everybody in the state answered, and how good an answer would have been is known."""
@@ -70,6 +74,7 @@ class Fitted:
     features: Floats
     leaf: Floats  # (n,) expected reward of answering here
     realised: Floats  # (n,) reward of doing so
+    ridge: Floats  # (features,) how far each weight is held back
 
 
 def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | None = None) -> Policy:
@@ -83,7 +88,13 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
     providers = tuple(p for p in records.providers if p in prices_usd)
     learning = prepare(records.take(range(min(len(records), ROWS_MAX))), None if believed is None else believed[:ROWS_MAX])
     pull = choose_pull(learning, providers) if believed is None else BELIEF_PULL
-    states = {s: fit_state(learning, providers, s, pull) for s in states_of(learning, providers)}
+    known_states = states_of(learning, providers)
+    boxes: BoxVotes | None = None
+    if records.boxes:
+        drawn = {p: learning.records.boxes[p] for p in providers}
+        boxes, together = fused_rewards(drawn, learning.records.true_boxes, known_states)
+        learning = replace(learning, together=together)
+    states = {s: fit_state(learning, providers, s, pull) for s in known_states}
     multipliers = multipliers_for([prices_usd[p] for p in providers])
     value: dict[State, Floats] = {}
     spend: dict[State, Floats] = {}
@@ -93,7 +104,7 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
         here = states[state]
         best = np.where(len(state) > 0, here.leaf, -np.inf)[:, None] + np.zeros(len(multipliers))
         value[state], reward[state], spend[state] = best, here.realised[:, None] + np.zeros(len(multipliers)), np.zeros_like(best)
-        onward, ridges = {}, Ridges(learning.fold, here.features, here.usable)
+        onward, ridges = {}, Ridges(learning.fold, here.features, here.usable, here.ridge)
         for p in providers:
             after = state | {p}
             if p in state or after not in states:
@@ -119,6 +130,8 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
         falling,
         reward[frozenset()][rows].mean(axis=0),
         len(records),
+        {p: np.nanmean(states[frozenset([p])].realised).item() for p in providers if frozenset([p]) in states},
+        boxes,
     )
 
 
@@ -129,7 +142,7 @@ def prepare(records: Records, believed: Floats | None = None) -> Learning:
     truth = believed
     if believed is not None:
         known[:] = True
-    elif known.any() and combinable(records):
+    elif known.any() and not records.boxes and combinable(records):
         place = {label: k for k, label in enumerate(encoder.vocabulary)}
         truth = np.zeros((len(records), len(place)))
         for i, labels in enumerate(records.truth):
@@ -219,11 +232,17 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     labels = len(learning.encoder.vocabulary)
     evidence = {p: learning.evidence[p].take(rows) for p in here}
     features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels)
+    ridge = np.where(common_features(len(here), labels, combined=probabilities is not None), RIDGE_COMMON, RIDGE)
+    ridge[0] = 1.0
     rewards, base = {}, {}
     if probabilities is not None:
         assert learning.truth is not None
         rewards[COMBINED] = _combined_reward(learning, probabilities, silent, rows)
         base[COMBINED] = expected_reward(records.kind, probabilities, silent)
+    if state in learning.together and np.isfinite(learning.together[state][rows]).any():
+        fused = learning.together[state][rows]
+        rewards[COMBINED] = np.where(np.isnan(fused), np.nanmean(fused), fused)
+        base[COMBINED] = np.zeros(len(rows))
     for p in here:
         if votes is None or p not in seeing:
             rewards[p] = records.rewards[p][rows]
@@ -237,13 +256,13 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
         real = np.column_stack([rewards[c] for c in candidates])
         bases = np.column_stack([base[c] for c in candidates])
         everywhere = np.ones(len(rows), dtype=np.bool_)
-        worth, beyond = Ridges(learning.fold[rows], features, everywhere).solve(real - bases, everywhere)
+        worth, beyond = Ridges(learning.fold[rows], features, everywhere, ridge).solve(real - bases, everywhere)
         expected = np.clip(bases + beyond, 0.0, 1.0)
         best = expected.argmax(axis=1)
         leaf[rows], realised[rows] = expected[np.arange(len(rows)), best], real[np.arange(len(rows)), best]
     else:
         leaf[rows] = 0.0
-    return Fitted(StateModel(votes, candidates, worth, {}), usable, all_features, leaf, realised)
+    return Fitted(StateModel(votes, candidates, worth, {}), usable, all_features, leaf, realised, ridge)
 
 
 def _combined_reward(learning: Learning, probabilities: Floats, silent: float, rows: NDArray[np.intp]) -> Floats:
@@ -260,8 +279,9 @@ def _combined_reward(learning: Learning, probabilities: Floats, silent: float, r
 class Ridges:
     """Ridge regressions on one state's features. Those observed on the same records share the costly part."""
 
-    def __init__(self, fold: NDArray[np.intp], x: Floats, usable: NDArray[np.bool_]) -> None:
-        """Regress on x (n, d), of which only usable rows are numbers."""
+    def __init__(self, fold: NDArray[np.intp], x: Floats, usable: NDArray[np.bool_], ridge: Floats) -> None:
+        """Regress on x (n, d), of which only usable rows are numbers, each weight pulled to zero by its ridge (d,)."""
+        self._ridge = np.diag(ridge)
         self._n, self._rows = len(usable), np.flatnonzero(usable)
         self._x, self._fold = x[self._rows], fold[self._rows]
         self._parts: dict[bytes, list[tuple[NDArray[np.intp], Floats]]] = {}
@@ -273,7 +293,7 @@ class Ridges:
         if key not in self._parts:
             self._parts[key] = [self._gram(np.flatnonzero(observed & (self._fold == k))) for k in range(FOLDS)]
         parts = self._parts[key]
-        gram = sum(g for _, g in parts) + np.diag([1.0, *[RIDGE] * (self._x.shape[1] - 1)])
+        gram = sum(g for _, g in parts) + self._ridge
         moments = [self._x[rows].T @ y[rows] for rows, _ in parts]
         moment = sum(moments)
         out = np.full((self._n, y.shape[1]), np.nan)

@@ -11,18 +11,18 @@ The program that replays records and the one that routes live traffic both call 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost.escalation.box_votes import BoxVotes, State
 from cost.escalation.evidence import Encoder, Evidence, Floats
 from cost.escalation.votes import VoteModel
 from cost.records import NOBODYS, Answer, Kind, Seen, Target
 
 COMBINED = "combined"
 STOP = -1
-State = frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ class Policy:
         multipliers: (g,) ascending, quality a dollar; the first is 0.
         spend, reward: (g,) expected dollars and reward a picture when a multiplier is held: for pacing and for `dry_run`.
         records: how many it was fitted on.
+        alone: provider -> expected reward of its answer alone.
+        boxes: combines boxes, where the records have them: then `COMBINED` is its answer.
     """
 
     kind: Kind
@@ -99,6 +101,8 @@ class Policy:
     spend: Floats
     reward: Floats
     records: int
+    alone: Mapping[str, float] = field(default_factory=dict)
+    boxes: BoxVotes | None = None
 
     def judge(
         self,
@@ -174,6 +178,10 @@ class Policy:
         logs = np.log(np.maximum(self.multipliers, self.multipliers[1] / 2))
         return np.exp(np.interp(-usd_per_picture, -self.spend, logs)).item() if usd_per_picture < self.spend[0] else 0.0
 
+    def reward_at(self, multiplier: float) -> float:
+        """Expected reward of a picture where everybody may be asked and this multiplier is held, in [0, 1]."""
+        return np.interp(multiplier, self.multipliers, self.reward).item()
+
     def _at(self, onward: Floats, multiplier: float) -> Floats:
         """Between two tabulated multipliers, on the straight line."""
         place = np.interp(multiplier, self.multipliers, np.arange(len(self.multipliers)))
@@ -208,6 +216,13 @@ def features_of(
         np.maximum.at(surest, said.row, said.rank)
         columns += [named, ranked, np.column_stack([surest, surest**2, np.log1p(said.named), said.named == 0])]
     return np.concatenate(columns, axis=1)
+
+
+def common_features(providers: int, labels: int, *, combined: bool) -> NDArray[np.bool_]:
+    """(features,) which columns of `features_of` say something of the answer as a whole, not of one label."""
+    said = [False] * (2 * labels) + [True] * 4
+    together = [False] * labels + [True] * 9 if combined and providers else []
+    return np.array([True, *together, *said * providers], dtype=np.bool_)
 
 
 def expected_reward(kind: Kind, probabilities: Floats, silent: float) -> Floats:

@@ -73,6 +73,9 @@ class RoutingOut(_Schema):
 
     strategy: Strategy
     considered: list[ConsideredOut]
+    policy: Annotated[str | None, Field(description="Who decides: `rules`, or a learned policy's version by feature.")] = None
+    expected_quality: Annotated[float | None, Field(ge=0, le=1, description="Of the answer, escalations included.")] = None
+    quality_means: Annotated[str | None, Field(description="truth, or agreement with other providers.")] = None
 
 
 class DetectionsOut(_Schema):
@@ -98,6 +101,7 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
     """The answer that a client reads."""
     options = outcome.options
     image = outcome.image
+    expected = outcome.expected
     return DetectionsOut(
         id=outcome.id,
         request_id=request_id,
@@ -123,6 +127,9 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
         ],
         routing=RoutingOut(
             strategy=options.strategy,
+            policy=expected.policy if expected else None,
+            expected_quality=round(expected.quality, 3) if expected and expected.quality is not None else None,
+            quality_means=expected.target if expected else None,
             considered=[
                 ConsideredOut(
                     provider=one.provider,

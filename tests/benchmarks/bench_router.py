@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cost.backtest import replay
 from cost.money import Money
-from cost.records import Records, Seen, read_prices, read_records
+from cost.record_files import read_prices, read_records
+from cost.records import Records, Seen
 from cost.router import PricedCall, Quote, Snapshot, choose_route
 
 ROUTING = Path(__file__).parents[3] / "shared" / "routing"

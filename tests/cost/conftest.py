@@ -5,6 +5,7 @@ import shutil
 import pytest
 from sqlalchemy import text
 
+from cost import pacing_schema
 from cost.comparisons import schema as comparisons_schema
 from cost.database import open_database
 from cost.escalation import schema as policies_schema
@@ -15,7 +16,7 @@ from tests.cost.recordings import prices, recordings, routing  # noqa: F401 -- f
 from tests.cost.sheets import BOOK
 from tests.cost.stores import migrate, start_postgres
 
-SCHEMAS = (metadata, comparisons_schema.metadata, policies_schema.metadata)
+SCHEMAS = (metadata, comparisons_schema.metadata, policies_schema.metadata, pacing_schema.metadata)
 
 
 @pytest.fixture(scope="session")

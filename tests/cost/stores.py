@@ -15,7 +15,7 @@ from cost.database import open_database
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ROOT / "gateway" / "migrations" / "versions"
-OF_COST = ("ledger", "comparisons", "flights")
+OF_COST = ("ledger", "comparisons", "flights", "pacing")
 MIGRATIONS = [path for path in sorted(VERSIONS.glob("*.py")) if any(word in path.stem for word in OF_COST)]
 
 

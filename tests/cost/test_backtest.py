@@ -8,7 +8,8 @@ from cost.backtest import Replay, backtest, learn_online, replay
 from cost.escalation.fit import fit
 from cost.money import Money
 from cost.pacing import Pacer
-from cost.records import BadRecords, Records, from_csv, read_prices, read_records
+from cost.record_files import from_csv, read_prices, read_records
+from cost.records import BadRecords, Records
 
 BARS = {
     "FERPLUS": {2: 75.8, 3.5: 81.4, 5: 84.6, 7.5: 85.8, 10: 86.3},

@@ -11,7 +11,8 @@ from cost.escalation.fit import TooFewRecords, fit
 from cost.escalation.policy import COMBINED
 from cost.escalation.tune import WorseFit, refit
 from cost.money import Money
-from cost.records import Records, Seen, from_csv
+from cost.record_files import from_csv
+from cost.records import Records, Seen
 
 USD = {"weak": 1e-7, "fair": 0.0005, "strong": 0.001}
 

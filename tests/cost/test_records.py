@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from cost.money import Money
-from cost.records import NOBODYS, BadRecords, Seen, from_csv, from_json_lines, read_prices, read_records, stem_of
+from cost.record_files import from_csv, read_prices, read_records, stem_of
+from cost.record_lines import from_json_lines
+from cost.records import NOBODYS, BadRecords, Seen
 
 SINGLE = "image_id,true_label,label_a,conf_a,correct_a,label_b\n1.jpg,cat,cat,0.9,1,dog\n2.jpg,dog,cat,,0,dog\n"
 TAGS = "image_id,true_labels,reward_a,labels_a,reward_b\n1.jpg,cat|dog,0.5,cat:0.9,1\n2.jpg,cow,0,,0.25\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.money import FREE, Money
 from cost.price_sheets import Price, PriceBook, PriceSheet, Tier
@@ -21,10 +22,13 @@ from gateway.cache.store import Store
 from gateway.database import prepare_database
 from gateway.dispatch import Dispatcher
 from gateway.ids import new_id
+from gateway.judge import Judge
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Bill, Meter
 from gateway.outcome import Outcome
+from gateway.pacing import Pacing
+from gateway.policies import Policies
 from gateway.reads import BoundedReads
 from gateway.wire.options import Options
 from providers.contract import FEATURES, Answer, BoundingBox, Call, Detection, Feature, Health, Usage
@@ -40,6 +44,8 @@ class Toy:
         self.behave = behave
         self.region = ""
         self.asked = 0
+        self.label, self.confidence = "dog", 0.9
+        self.box = BoundingBox(0.1, 0.1, 0.5, 0.5)
         self.timeouts_s: list[float] = []
         self.refuses: str | None = None
         self.is_ready = Health(ready=True)
@@ -61,8 +67,8 @@ class Toy:
             nth = self.asked
             self.timeouts_s.append(timeout_s)
         self.behave(nth)
-        box = BoundingBox(0.1, 0.1, 0.5, 0.5)
-        found = tuple(Detection(feature, "dog", 0.9, box, self.name, "Dog") for feature in sorted(call.features))
+        label = self.label
+        found = tuple(Detection(f, label, self.confidence, self.box, self.name, label.title()) for f in sorted(call.features) if label)
         return Answer(found, self.model)
 
     def health(self) -> Health:
@@ -90,6 +96,7 @@ class Toybox:
         self.database = prepare_database(f"sqlite:///{folder}/gateway.db")
         self.dispatchers: list[Dispatcher] = []
         self.ledgers: list[Ledger] = []
+        self.others: list[Policies | Pacing | ComparisonStore] = []
 
     def dispatcher(
         self,
@@ -99,9 +106,10 @@ class Toybox:
         prices: PriceBook | None = None,
         store: Store | None = None,
         ttl_s: int = 60,
+        value: str = "0.01",
         **results: object,
     ) -> Dispatcher:
-        """With a store, answers are kept there."""
+        """With a store, answers are kept there. `value` is what a good answer is worth, in dollars."""
         prices = prices_of(*toys) if prices is None else prices
         ledger = Ledger(self.database, prices, spool=self._folder / "spool")
         meter = Meter(ledger, prices, BoundedReads(), Decimal("0.36"))
@@ -111,7 +119,18 @@ class Toybox:
         if store is not None:
             flights = SharedFlights(ledger, BoundedReads(), good_s=ttl_s, lease_s=1.0)
             sharing = Sharing(Results(store, by_name, ttl_s, **results), flights, by_name)
-        dispatcher = Dispatcher(lines, default_deadline_ms=deadline_ms, sharing=sharing)
+        self.policies = Policies(self.database, [line.name for line in lines], [line.name for line in lines if line.paid], every_s=3600)
+        self.pacing = Pacing(self.database, ledger, self.policies.multiplier_for, Money.usd(value), every_s=3600)
+        self.comparisons = ComparisonStore(self.database, every_s=3600)
+        self.others += [self.policies, self.pacing, self.comparisons]
+        dispatcher = Dispatcher(
+            lines,
+            default_deadline_ms=deadline_ms,
+            sharing=sharing,
+            judge=Judge(self.policies),
+            pacing=self.pacing,
+            comparisons=self.comparisons,
+        )
         self.dispatchers.append(dispatcher)
         self.ledgers.append(ledger)
         return dispatcher
@@ -124,6 +143,8 @@ class Toybox:
     def close(self) -> None:
         for dispatcher in self.dispatchers:
             dispatcher.close()
+        for other in self.others:
+            other.close()
         for ledger in self.ledgers:
             ledger.close()
         self.database.dispose()

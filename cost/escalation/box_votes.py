@@ -1,0 +1,134 @@
+"""The calibrated vote on boxes: how likely a thing is there, given who drew a box around it, how surely, and who drew none.
+
+A provider's confidence says nothing by itself (0.4 of one may be right more often than 0.8 of another), and a second provider's silence
+says as much as its voice. One small logistic regression for each set of providers that have answered knows both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from cost.escalation.boxes import SHOWN_FROM, Drawn, Fused, Vote, f1, fuse, matched
+from cost.escalation.evidence import Floats
+
+State = frozenset[str]
+Boxes = Sequence[Drawn]
+
+FOLDS = 5
+STEPS = 12
+PULL = np.array([1.0, 1.0, 0.3])  # pseudo-observations on: it drew, its confidence, both against its silence
+EARLY_CHANCE = 0.5
+MIN_BOXES = 20  # fewer than this teach nothing
+
+
+@dataclass(frozen=True)
+class BoxVotes:
+    """Weights for each set of providers.
+
+    Attributes:
+        weights: state -> (1 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely.
+    """
+
+    weights: Mapping[State, Floats]
+
+    def combine(self, answers: Mapping[str, Boxes]) -> tuple[Fused, ...]:
+        """One box a thing with its calibrated chance, surest first; nothing where this set of providers is not known."""
+        state = frozenset(answers)
+        if state not in self.weights:
+            return ()
+        things = self.things(answers)
+        chances = special.expit(_design(things, sorted(state)) @ self.weights[state])
+        told = [Fused(t.label, chance, t.corners, t.votes) for t, chance in zip(things, chances.tolist(), strict=True)]
+        return tuple(sorted(told, key=lambda t: -t.chance))
+
+    def things(self, answers: Mapping[str, Boxes]) -> tuple[Fused, ...]:
+        """Boxes of one thing brought together, each weighed by what its provider's boxes are worth alone."""
+        votes = []
+        for provider, boxes in answers.items():
+            alone = self.weights.get(frozenset([provider]))
+            for drawn in boxes:
+                chance = EARLY_CHANCE if alone is None else special.expit(alone[0] + alone[1] + alone[2] * _surety(drawn.confidence)).item()
+                votes.append(Vote(provider, drawn.label, chance, drawn.corners, drawn.confidence))
+        return fuse(votes)
+
+
+def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Boxes | None], states: Sequence[State]) -> BoxVotes:
+    """Learn from pictures whose true boxes are known.
+
+    Args:
+        answers: provider -> n pictures' boxes; None where it was not asked.
+        truth: n pictures' true boxes; None where nobody knows.
+        states: sets of providers to learn about.
+    """
+    votes = BoxVotes({})
+    for state in sorted((s for s in states if s), key=len):
+        things: list[Fused] = []
+        right: list[bool] = []
+        for i, true in enumerate(truth):
+            if true is None or any(answers[p][i] is None for p in state):
+                continue
+            here = votes.things({p: answers[p][i] or () for p in sorted(state)})
+            hits = matched([Drawn(t.label, t.corners) for t in here], true)
+            things += here
+            right += hits
+        if len(things) >= MIN_BOXES:
+            weights = _logistic(_design(things, sorted(state)), np.array(right, dtype=np.float64))
+            votes = BoxVotes({**votes.weights, state: weights})
+    return votes
+
+
+def fused_rewards(
+    answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Boxes | None], states: Sequence[State]
+) -> tuple[BoxVotes, dict[State, Floats]]:
+    """The votes fitted on all pictures; and for each state (n,) what votes that have not seen a picture earn on it, NaN where unknown."""
+    n = len(truth)
+    rewards = {s: np.full(n, np.nan) for s in states if s}
+    for k in range(FOLDS):
+        held = np.arange(n) % FOLDS == k
+        kept = [None if out else t for t, out in zip(truth, held, strict=True)]
+        votes = fit_boxes(answers, kept, states)
+        for state, earned in rewards.items():
+            if state not in votes.weights:
+                continue
+            for i in np.flatnonzero(held).tolist():
+                true, given = truth[i], {p: answers[p][i] for p in state}
+                if true is not None and all(boxes is not None for boxes in given.values()):
+                    earned[i] = f1(shown(votes.combine({p: boxes or () for p, boxes in given.items()})), true)
+    return fit_boxes(answers, truth, states), rewards
+
+
+def shown(fused: Sequence[Fused]) -> list[Drawn]:
+    """What a client sees of a combined answer."""
+    return [Drawn(t.label, t.corners, t.chance) for t in fused if t.chance >= SHOWN_FROM]
+
+
+def _surety(confidence: float | None) -> float:
+    """Log-odds, within bounds; 0 for a confidence that isn't told."""
+    return 0.0 if confidence is None else special.logit(min(max(confidence, 0.02), 0.98)).item()
+
+
+def _design(things: Sequence[Fused], providers: Sequence[str]) -> Floats:
+    """(things, 1 + 2 * providers): a constant, then whether each drew a box around it, and how surely."""
+    x = np.zeros((len(things), 1 + 2 * len(providers)))
+    x[:, 0] = 1.0
+    place = {p: 1 + 2 * k for k, p in enumerate(providers)}
+    for row, thing in enumerate(things):
+        for vote in thing.votes:
+            x[row, place[vote.provider]] = 1.0
+            x[row, place[vote.provider] + 1] = _surety(vote.confidence)
+    return x
+
+
+def _logistic(x: Floats, right: Floats) -> Floats:
+    """Newton's method on the penalised likelihood."""
+    pull = np.concatenate([PULL[:1], np.tile(PULL[1:], (x.shape[1] - 1) // 2)])
+    weights = np.zeros(x.shape[1])
+    for _ in range(STEPS):
+        p = special.expit(x @ weights)
+        curvature = (x * (p * (1 - p) + 1e-6)[:, None]).T @ x + np.diag(pull)
+        weights = weights - np.linalg.solve(curvature, x.T @ (p - right) + pull * weights)
+    return weights
