@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: run test test-slow check demo clean
+.PHONY: run test test-slow test-faults test-soak check demo clean
 
 run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 	@exec .venv/bin/vision-gateway up
@@ -13,8 +13,14 @@ demo: .venv/.runs  ## like run, with stand-ins of the clouds and three weeks of 
 test: .venv/.tests  ## the whole test suite, a process a core: half of its time is waiting
 	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: .venv/.tests  ## what takes minutes: long fuzzing, kill loops, power cuts, load
+test-slow: .venv/.tests  ## everything that takes minutes; the next two are parts of it
 	.venv/bin/python -m pytest -m slow --timeout 3600
+
+test-faults: .venv/.tests  ## kill -9 by the hundred, power cuts, outages of the database: about an hour
+	.venv/bin/python -m pytest -m slow --timeout 3600 tests/faults --deselect tests/faults/test_soak.py
+
+test-soak: .venv/.tests  ## ten minutes of load with changing faults: nothing grows, nothing is lost
+	.venv/bin/python -m pytest -m slow --timeout 3600 tests/faults/test_soak.py
 
 check: .venv/.tests  ## format, lint, types, directions of imports
 	.venv/bin/ruff format --check .
