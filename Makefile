@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: run test test-slow test-faults test-soak check demo clean
+.PHONY: run test test-slow test-faults test-soak check focus-check demo clean
 
 run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 	@exec .venv/bin/vision-gateway up
@@ -27,6 +27,9 @@ check: .venv/.tests  ## format, lint, types, directions of imports
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+focus-check: .venv/.tests  ## a FOCUS export before the public validator, in a virtual environment of its own (Python 3.12 or newer)
+	@.venv/bin/python -m tests.focus_check
 
 clean:  ## forget the virtual environment; var/ with its database stays
 	rm -rf .venv

@@ -86,6 +86,8 @@ class _Sheet(_Form):
     account: _Text = "default"
     account_opened_on: date | None = None
     counted: Counted = "own_account"
+    issuer: str = ""
+    service: str = ""
 
     @field_validator("timezone")
     @classmethod
@@ -126,7 +128,18 @@ class _Sheet(_Form):
             for row_region in row.regions
             if row_region in (region, ANY_REGION)
         )
-        return PriceSheet(provider, prices, region, self.timezone, self.imputed, self.account, self.account_opened_on, self.counted)
+        return PriceSheet(
+            provider,
+            prices,
+            region=region,
+            timezone=self.timezone,
+            imputed=self.imputed,
+            account=self.account,
+            account_opened_on=self.account_opened_on,
+            counted=self.counted,
+            issuer=self.issuer,
+            service=self.service,
+        )
 
 
 class _File(RootModel[dict[str, _Sheet]]):

@@ -89,6 +89,7 @@ class PriceSheet:
         timezone: whose calendar months the provider bills by.
         imputed: no invoice ever comes (the in-house model): nothing is reserved, its cost is worked out apart.
         account: names the account that is billed; units are counted per account.
+        issuer, service: who sends the invoice, and what it calls the service; "" where the sheet does not say.
         account_opened_on: where known, a free tier of the first months counts; where None it does not (safe side).
     """
 
@@ -100,6 +101,8 @@ class PriceSheet:
     account: str = "default"
     account_opened_on: date | None = None
     counted: Counted = "own_account"
+    issuer: str = ""
+    service: str = ""
     _terms_digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ class CostEntry(CostSums):
         day: the UTC day it belongs to; a correction's may be long before `at`, when it was booked.
         state: of a call: reserved, settled or unknown. A released one cost nothing and is behind no number.
         reason: of a correction, or how a call ended.
-        units, list_price: of a call or usage, billed or not.
+        units, price, list_price: of a call's line, billed or not; the price is what was held, the list price without tiers and free units.
     """
 
     kind: Kind
@@ -60,6 +60,7 @@ class CostEntry(CostSums):
     request_id: str
     provider_request_id: str
     units: int
+    price: Money
     list_price: Money
     price_version: str
 
@@ -217,6 +218,7 @@ def _entry(row: Any, *, by_lines: bool) -> CostEntry:
         request_id=row.request_id or "",
         provider_request_id=row.provider_request_id or "",
         units=row.units,
+        price=Money(row.price_nanos) if row.kind == "call" else FREE,
         list_price=FREE if row.list_price_nanos is None else Money(row.list_price_nanos),
         price_version=row.price_version or "",
     )

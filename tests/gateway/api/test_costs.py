@@ -3,15 +3,18 @@ import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
+from pyarrow import parquet
 
 from cost.ledger import Correction, Hold, UsageRow
-from cost.money import Money
+from cost.money import FREE, Money
 from tests.gateway.apps import app_of
 from tests.gateway.conftest import ADMIN
 
 EVER = "from=2000-01-01&to=2100-01-01"
+CSV_OF_ENTRIES = "/v1/costs/entries?format=csv&"
 SUMS = ("cost_usd", "reserved_usd", "unknown_usd", "imputed_usd", "avoided_usd", "avoided_cache_usd", "avoided_joined_usd")
 
 
@@ -110,7 +113,19 @@ def test_entries_come_in_pages_and_whole_as_csv(finance):
     assert added(file) == added(pages)
 
 
-@pytest.mark.parametrize("address", ["/v1/costs?group_by=client,tag:team&format=csv&", "/v1/costs/entries?format=csv&"])
+def test_the_same_money_comes_as_focus_in_csv_and_in_parquet(finance):
+    spend = Money.usd(finance.get(f"/v1/costs?{EVER}").json["total"]["cost_usd"])
+    rows = list(csv.DictReader(io.StringIO(finance.get(f"/v1/costs?{EVER}&format=focus").text)))
+    assert sum((Money.usd(row["BilledCost"]) for row in rows), FREE) == spend
+    file = finance.get(f"/v1/costs?{EVER}&format=focus_parquet")
+    table = parquet.read_table(io.BytesIO(file.data))
+    assert sum(table["BilledCost"].to_pylist()) == Decimal(str(spend))
+    assert file.headers["Content-Disposition"].endswith('.parquet"')
+
+
+@pytest.mark.parametrize(
+    "address", ["/v1/costs?format=focus&", "/v1/costs?group_by=client,tag:team&format=csv&", "/v1/costs/entries?format=csv&"]
+)
 def test_no_name_in_a_file_begins_a_formula_and_negative_amounts_stay_numbers(finance, address):
     cells = [cell for row in csv.reader(io.StringIO(finance.get(address + EVER).text)) for cell in row]
     assert "'=cmd|'/c calc'!A1" in cells
