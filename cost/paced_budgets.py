@@ -110,7 +110,7 @@ class PacedBudgets:
         Raises:
             sqlalchemy.exc.SQLAlchemyError, LedgerUnavailable: the database is away; multipliers stay.
         """
-        statuses = [status for status in self._ledger.budgets() if status.budget.pacing]
+        statuses = [status for status in self._ledger.budgets() if status.budget.pacing and status.budget.period != "lifetime"]
         if not statuses:
             self.now_paced = ()
             return

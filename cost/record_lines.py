@@ -65,7 +65,11 @@ def from_rows(rows: Sequence[Row]) -> Records:
             by_box = [np.nan if b is None or t is None else f1(_shown(b), t) for b, t in zip(boxes[p], true_boxes, strict=True)]
             earned = np.where(np.isnan(by_box), earned, by_box)
         rewards[p] = np.where(np.isnan(marks[p]), earned, marks[p])
-    prices = {p: Money.usd(str(a["price_usd"])) for row in rows for p, a in row["answers"].items() if a.get("price_usd") is not None}
+    prices: dict[str, Money] = {}
+    for p, each in given.items():
+        told = [Money.usd(str(one["price_usd"])) for one in each if one is not None and one.get("price_usd") is not None]
+        if told:
+            prices[p] = max(told)  # some of them were a month's free ones
     seen_boxes = boxes if boxed else {}
     return Records("tags", providers, answers, truth, rewards, target, prices, seen_boxes, true_boxes if boxed else ())
 

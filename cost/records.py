@@ -16,8 +16,8 @@ Two forms of file are read into one (`record_files`, `record_lines`):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -97,6 +97,17 @@ class Records:
             self.prices,
             {p: [b[i] for i in rows] for p, b in self.boxes.items()},
             [self.true_boxes[i] for i in rows] if self.true_boxes else (),
+        )
+
+    def only(self, providers: Collection[str]) -> Records:
+        """The answers of these providers."""
+        kept = tuple(p for p in self.providers if p in providers)
+        return replace(
+            self,
+            providers=kept,
+            answers={p: self.answers[p] for p in kept},
+            rewards={p: self.rewards[p] for p in kept},
+            boxes={p: self.boxes[p] for p in kept if p in self.boxes},
         )
 
     def without_truth(self) -> Records:

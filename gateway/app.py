@@ -27,6 +27,7 @@ from gateway.cache.store import MemoryStore
 from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
+from gateway.exploring import Explorer
 from gateway.judge import Judge
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
@@ -125,6 +126,12 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     policies = Policies(database, [line.name for line in lines], [line.name for line in lines if line.paid])
     pacing = Pacing(database, ledger, policies.multiplier_for, settings.answer_value_usd)
     comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
+    behind = Dispatcher(
+        [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
+        default_deadline_ms=settings.default_deadline_ms,
+        judge=Judge(policies),
+    )
+    explorer = _make_explorer(settings, behind, ledger, comparisons)
     dispatcher = Dispatcher(
         lines,
         default_deadline_ms=settings.default_deadline_ms,
@@ -133,11 +140,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         judge=Judge(policies),
         pacing=pacing,
         comparisons=comparisons,
-    )
-    behind = Dispatcher(
-        [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
-        default_deadline_ms=settings.default_deadline_ms,
-        judge=Judge(policies),
+        explorer=explorer,
     )
     store = ExperimentStore(database)
     return Parts(
@@ -158,6 +161,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
         policies,
         pacing,
+        explorer,
     )
 
 
@@ -169,6 +173,13 @@ def _make_sharing(settings: Settings, lines: Sequence[Line], ledger: Ledger, rea
     store = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else MemoryStore()
     results = Results(store, by_name, settings.cache_ttl_s, shared=settings.cache_shared, simulated=settings.simulated)
     return Sharing(results, SharedFlights(ledger, reads, good_s=settings.cache_ttl_s), by_name, simulated=settings.simulated)
+
+
+def _make_explorer(settings: Settings, behind: Dispatcher, ledger: Ledger, comparisons: ComparisonStore) -> Explorer | None:
+    """None where nothing may be spent on it, or nothing is shown."""
+    if not settings.explore_share or not settings.explore_usd_per_day.nanos:
+        return None
+    return Explorer(behind.lines, ledger, comparisons, settings.explore_share, settings.explore_usd_per_day)
 
 
 def _make_fetcher(settings: Settings) -> "ImageFetcher | None":

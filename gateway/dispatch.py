@@ -11,6 +11,7 @@ from gateway.cache.sharing import Refusals, Request, Sharing
 from gateway.cache.values import Kept
 from gateway.comparing import comparisons_of
 from gateway.escalate import Escalation
+from gateway.exploring import Explorer
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
 from gateway.judge import Given, Judge
 from gateway.line import Line
@@ -54,6 +55,7 @@ class Dispatcher:
         judge: Judge | None = None,
         pacing: Pacing | None = None,
         comparisons: ComparisonStore | None = None,
+        explorer: Explorer | None = None,
     ) -> None:
         """Use these providers, in this order of preference while nothing was learned.
 
@@ -65,12 +67,14 @@ class Dispatcher:
             judge: what was learned about them; None: nothing.
             pacing: what a good answer is worth now; None: always the same.
             comparisons: where is kept what several have answered; None: nowhere.
+            explorer: shows some pictures to others too; None: nobody does.
         """
         self.lines = {line.name: line for line in lines}
         self.sharing = sharing
         self._judge = judge or Judge(OnlyRules(list(self.lines), [line.name for line in lines if line.paid]))
         self._pacing = pacing
         self._comparisons = comparisons
+        self._explorer = explorer
         self._default_deadline_ms = default_deadline_ms
         self._simulated = simulated
 
@@ -145,7 +149,8 @@ class Dispatcher:
         )
         _note_in_house(race, given, bill, outcome)
         note_attempts(attempts)
-        if self._comparisons is not None:
+        explored = self._explorer is not None and self._explorer.takes(image, options, bill, answered)
+        if self._comparisons is not None and not explored:
             for comparison in comparisons_of(answered, image, bill, "escalation"):
                 self._comparisons.add(comparison)
         return outcome

@@ -11,12 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from cost.ledger import Ledger, LedgerUnavailable
 from cost.money import NANOS_PER_USD, Money
 from cost.paced_budgets import Multipliers, PacedBudgets
+from gateway.monitoring.numbers import gauge
 
 __all__ = ["Multipliers", "Pacing", "PacingNumbers"]
 
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+MULTIPLIER = gauge("gateway_budget_multiplier", "Quality that a dollar of a paced budget must bring now.", "budget", across="mostrecent")
 _NEVER = 1e9
 """A multiplier at which nothing is worth its price."""
 
@@ -40,6 +42,7 @@ class Pacing:
         usual = NANOS_PER_USD / answer_value.nanos if answer_value.nanos else _NEVER
         self.budgets = PacedBudgets(engine, ledger, multiplier_for, usual)
         self._every_s = every_s
+        self._told: set[str] = set()
         self._stopped = threading.Event()
         self.refresh()
         self._thread = threading.Thread(target=self._run, name="pacing", daemon=True)
@@ -56,8 +59,17 @@ class Pacing:
         """Look now. Never fails: while the database is away, multipliers stay, and no paid call is made anyway."""
         try:
             self.budgets.tick()
+            self._tell()
         except (SQLAlchemyError, LedgerUnavailable) as error:
             log.debug("pacing.not_planned", extra={"error": type(error).__name__})
+
+    def _tell(self) -> None:
+        now = {p.budget.name: p.multiplier for p in self.budgets.now_paced}
+        for name in self._told - now.keys():
+            MULTIPLIER.forget(budget=name)
+        for name, multiplier in now.items():
+            MULTIPLIER.set(multiplier, budget=name)
+        self._told = set(now)
 
     def close(self) -> None:
         """Write what was counted, and end."""

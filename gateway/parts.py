@@ -12,6 +12,7 @@ from gateway.alerts import AlertSender
 from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
+from gateway.exploring import Explorer
 from gateway.keys import Keys
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.tracing import Tracing
@@ -46,12 +47,15 @@ class Parts:
     tracing: Tracing | None
     policies: Policies
     pacing: Pacing
+    explorer: Explorer | None
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
         if self.fetcher:
             self.fetcher.close()
         self.alerts.close()
+        if self.explorer:
+            self.explorer.close()
         self.live.close()
         self.dispatcher.close()
         self.policies.close()

@@ -90,6 +90,13 @@ def _dollars(text: str) -> Money:
     return money
 
 
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{text} is not between 0 and 1")
+    return number
+
+
 def _web_address(text: str) -> str:
     if not text.startswith(("https://", "http://")):
         raise ValueError("begin it with https:// or http://")
@@ -128,6 +135,10 @@ class Settings:
         Money.usd("0.01"),
         "what a good answer in place of a bad one is worth, where no budget is paced",
     )
+    explore_share: float = _setting(
+        "GATEWAY_EXPLORE_SHARE", _fraction, 0.02, "share of pictures shown to other providers too, for learning"
+    )
+    explore_usd_per_day: Money = _setting("GATEWAY_EXPLORE_USD_PER_DAY", _dollars, Money(0), "what that may cost; 0: nothing is explored")
     image_formats: frozenset[str] = _setting("GATEWAY_IMAGE_FORMATS", _formats, ImageLimits().formats, "of jpeg, png, webp, gif, bmp, tiff")
     image_bytes_max: int = _setting("GATEWAY_IMAGE_BYTES_MAX", _whole(1, 1 << 30), ImageLimits().content_bytes_max, "bytes of one picture")
     image_pixels_max: int = _setting("GATEWAY_IMAGE_PIXELS_MAX", _whole(1, 10**9), ImageLimits().pixels_max, "pixels of one picture")

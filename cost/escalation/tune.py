@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cost.backtest import Replay
+from cost.escalation.consensus import believe
+from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.fit import fit
 from cost.escalation.policy import Policy
 from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
-from cost.records import Records
+from cost.records import Records, rewards_of
 
 HELD_OUT = 5  # one record in so many, the latest, judges and does not teach
 
@@ -20,7 +23,29 @@ class WorseFit(ValueError):
     """A new fit answered the held-out records worse than the policy that is in use: that one stays."""
 
 
-def refit(current: Policy | None, records: Records, prices: Mapping[str, Money], per_picture: Money) -> Policy:
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A policy that may be used.
+
+    Attributes:
+        held_out: how many records judged it.
+        reward: mean on them of a fit that had not seen them.
+        before: mean on them of the policy that was in use; None where there was none.
+    """
+
+    policy: Policy
+    held_out: int
+    reward: float
+    before: float | None
+
+    @property
+    def note(self) -> str:
+        """For people."""
+        against = "" if self.before is None else f", {self.before:.4f} before"
+        return f"{self.reward:.4f} on {self.held_out} held-out records{against}"
+
+
+def refit(current: Policy | None, records: Records, prices: Mapping[str, Money], per_picture: Money) -> Tuned:
     """A policy fitted on these records, if it is no worse than the current one on the latest of them at the same spend.
 
     Args:
@@ -30,21 +55,40 @@ def refit(current: Policy | None, records: Records, prices: Mapping[str, Money],
         per_picture: what may be spent on a picture.
 
     Raises:
-        WorseFit: with both rewards.
+        WorseFit: by more than chance explains (one standard error); with both rewards.
         TooFewRecords: nothing can be fitted.
     """
+    records = with_beliefs(records)
     usd = {p: m.nanos / NANOS_PER_USD for p, m in prices.items()}
-    if current is not None:
-        cut = len(records) - max(len(records) // HELD_OUT, 1)
-        held_out = records.take(range(cut, len(records)))
-        limit = per_picture * len(held_out)
-        new, old = (_reward(policy, held_out, prices, limit) for policy in (fit(records.take(range(cut)), usd), current))
-        if new < old:
-            raise WorseFit(f"{new:.4f} on {len(held_out)} held-out records, {old:.4f} with the policy in use")
-    return fit(records, usd)
+    cut = len(records) - max(len(records) // HELD_OUT, 1)
+    held_out = records.take(range(cut, len(records)))
+    new = _rewards(fit(records.take(range(cut)), usd), held_out, prices, per_picture)
+    before = None
+    if current is not None and set(current.providers) & set(prices):
+        old = _rewards(current, held_out, prices, per_picture)
+        before = np.nanmean(old).item()
+        worse = old - new
+        error = np.nanstd(worse).item() / max(np.isfinite(worse).sum(), 1) ** 0.5
+        if np.nanmean(worse).item() > error:
+            raise WorseFit(f"{np.nanmean(new):.4f} on {len(held_out)} held-out records, {before:.4f} with the policy in use")
+    return Tuned(fit(records, usd), len(held_out), np.nanmean(new).item(), before)
 
 
-def _reward(policy: Policy, held_out: Records, prices: Mapping[str, Money], limit: Money) -> float:
-    run = Replay(held_out, prices, limit)
-    run.run(policy, Pacer(policy.multiplier_for), 0, len(held_out))
-    return np.nanmean(run.reward).item()
+def with_beliefs(records: Records) -> Records:
+    """Where nobody told the truth and nobody is the reference: what is believed stands for it, and it is called agreement."""
+    if any(t is not None for t in records.truth) or any(np.isfinite(r).any() for r in records.rewards.values()):
+        return records
+    chances, vocabulary = believe(records), Encoder.fit(records.without_truth()).vocabulary
+    truth = [frozenset(vocabulary[k] for k in np.flatnonzero(row > 0.5)) for row in chances]
+    if records.kind == "label":
+        truth = [frozenset([vocabulary[k]]) for k in chances.argmax(axis=1)]
+    rewards = {p: rewards_of(records.kind, records.answers[p], truth) for p in records.providers}
+    return replace(records, truth=truth, rewards=rewards, target="agreement")
+
+
+def _rewards(policy: Policy, held_out: Records, prices: Mapping[str, Money], per_picture: Money) -> Floats:
+    """(n,) what the policy's answers to these earn under this budget; 0 where there was no money for any."""
+    known = held_out.only(prices)
+    run = Replay(known, {p: prices[p] for p in known.providers}, per_picture * len(known))
+    run.run(policy, Pacer(policy.multiplier_for), 0, len(known))
+    return run.reward

@@ -1,5 +1,6 @@
 """`/v1/budgets`: what may be spent by whom in each calendar window."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -15,6 +16,7 @@ from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
 from gateway.errors import InvalidParameter, LedgerUnavailable, NotFound
 from gateway.keys import Role
+from gateway.parts import Parts
 from gateway.wire.answer import Usd
 from gateway.wire.options import Dollars
 
@@ -64,6 +66,7 @@ class BudgetOut(BaseModel):
     limit_usd: Usd
     when_exhausted: str
     pacing: bool
+    multiplier: Annotated[float | None, Field(description="Quality that a dollar must bring now, where the budget is paced.")] = None
     alert_at: list[float]
     window: WindowOut
     settled_usd: Usd
@@ -88,7 +91,8 @@ class Budgets(GatewayResource):
     def get(self) -> Response:
         """List them."""
         now = self.parts.ledger.now()
-        return json_response(BudgetsOut(budgets=[_out(status, now) for status in self.parts.ledger.budgets()]))
+        multipliers = _multipliers(self.parts)
+        return json_response(BudgetsOut(budgets=[_out(status, now, multipliers) for status in self.parts.ledger.budgets()]))
 
 
 class BudgetOfName(GatewayResource):
@@ -124,6 +128,7 @@ class BudgetOfName(GatewayResource):
             raise InvalidParameter(parameter, f"{parameter}: {problem}.") from error
         except Unavailable as error:
             raise LedgerUnavailable(f"The budget can't be recorded right now: {error}.", retry_after_s=5) from error
+        self.parts.pacing.refresh()
         return json_response(self._shown(name))
 
     @describes(Description("End a budget; what it counted stays on record", status=204, errors=(errors.NotFound,)))
@@ -140,7 +145,7 @@ class BudgetOfName(GatewayResource):
     def _shown(self, name: str) -> BudgetOut:
         for status in self.parts.ledger.budgets():
             if status.budget.name == name:
-                return _out(status, self.parts.ledger.now())
+                return _out(status, self.parts.ledger.now(), _multipliers(self.parts))
         raise NotFound(f"There is no budget {name!r}.")
 
 
@@ -157,7 +162,12 @@ def _scope(asked: ScopeIn) -> tuple[Scope, str]:
     return given[0] if given else ("global", "")
 
 
-def _out(status: BudgetStatus, now: datetime) -> BudgetOut:
+def _multipliers(parts: Parts) -> dict[str, float]:
+    """Of the paced budgets, by name."""
+    return {one["budget"]: one["multiplier"] for one in parts.pacing.numbers()}
+
+
+def _out(status: BudgetStatus, now: datetime, multipliers: Mapping[str, float]) -> BudgetOut:
     budget, window = status.budget, status.window
     return BudgetOut(
         name=budget.name,
@@ -167,6 +177,7 @@ def _out(status: BudgetStatus, now: datetime) -> BudgetOut:
         limit_usd=str(budget.limit),
         when_exhausted=budget.when_exhausted,
         pacing=budget.pacing,
+        multiplier=multipliers.get(budget.name),
         alert_at=[float(fraction) for fraction in budget.alert_at],
         window=WindowOut(starts_at=window.starts_at, ends_at=window.ends_at),
         settled_usd=str(status.settled),

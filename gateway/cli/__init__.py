@@ -15,6 +15,7 @@ _COMMANDS = {
     "report": "what was spent, as a table",
     "ledger": "verify every entry and sum; confirm the clock",
     "records": "pictures that several providers answered: count, export, import",
+    "tune": "learn from records when another answer is worth its price; list versions, go back",
     "backtest": "recorded answers replayed: is another answer worth its price?",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }

@@ -152,7 +152,8 @@ def test_a_worse_fit_is_refused(recordings, policy):
     )
     with pytest.raises(WorseFit, match="held-out"):
         refit(policy, both, prices, Money(400_000))
-    assert refit(None, good, prices, Money(400_000)).records == 300
+    tuned = refit(None, good, prices, Money(400_000))
+    assert (tuned.policy.records, tuned.before) == (300, None)
 
 
 def test_boxes_around_one_thing_become_one():
