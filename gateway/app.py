@@ -68,7 +68,7 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
         BadSettings: with every problem of every provider's variables.
     """
     parts = _build_parts(settings, os.environ if environ is None else environ)
-    sessions = Sessions(parts.database, parts.keys, parts.reads)
+    sessions = Sessions(parts.database, parts.keys)
     app = Flask("gateway", static_folder=None, template_folder="web/templates")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["gateway"] = parts

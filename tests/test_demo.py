@@ -1,29 +1,47 @@
-import random
-from datetime import date
+from datetime import UTC, datetime, timedelta
 
-from cost.ledger import CostFilter, cost_rows
+from cost.ledger import CostFilter, Ledger, cost_rows
 from cost.ledger.verify import verify
+from cost.price_files import BUILT_IN, load_prices
 from gateway.database import prepare_database
-from tests import demo
+from gateway.keys import Keys
+from tests.demo.__main__ import shared_account
+from tests.demo.history import BUDGETS, write_history
+from tests.demo.plan import CLIENTS, plan
 
 
-def test_the_simulated_past_is_a_sound_ledger_that_ends_before_now(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "DAYS", 3)
+def test_the_simulated_past_is_a_sound_ledger_that_ends_before_now(tmp_path):
     prices = tmp_path / "prices.toml"
-    prices.write_text(demo._shared_account((demo.BUILT_IN / "google_vision.toml").read_text()))
+    prices.write_text(shared_account((BUILT_IN / "google_vision.toml").read_text()))
     url = f"sqlite:///{tmp_path}/gateway.db"
-    demo.write_history(url, tmp_path / "spool", prices)
+    finance = write_history(url, tmp_path / "spool", prices, days=2)
     engine = prepare_database(url)
     assert list(verify(engine)) == []
+    assert Keys(engine).find(finance).role == "finance"
+    today = datetime.now(UTC).date()
     with engine.connect() as connection:
-        rows = {row.keys["provider"]: row for row in cost_rows(connection, CostFilter(first=date.min, last=date.max), ["provider"])}
+        where = CostFilter(first=today - timedelta(days=9), last=today)
+        rows = {row.keys["provider"]: row for row in cost_rows(connection, where, ["provider"])}
+        days = {row.keys["day"] for row in cost_rows(connection, where, ["day"])}
+        clients = {row.keys["client"] for row in cost_rows(connection, where, ["client"])}
+    ledger = Ledger(engine, load_prices(prices, {"rekognition": "us-east-1"}), spool=tmp_path / "spool")
+    assert {status.budget.name for status in ledger.budgets()} == {budget.name for budget, _ in BUDGETS}
+    assert all(status.budget.limit >= status.committed for status in ledger.budgets())
+    assert [change.by for change in ledger.budget_changes("everything")] == ["anna", "admin"]
+    ledger.close()
     engine.dispose()
     assert set(rows) == {"rekognition", "google_vision", "local"}
+    assert len(days) >= 2
+    assert clients == set(CLIENTS)
     assert rows["google_vision"].cost.nanos > 0
+    assert rows["local"].avoided.nanos > 0
 
 
 def test_the_past_is_the_same_at_every_start_and_never_the_future():
-    clock = demo.PastClock()
-    first, again = (list(demo.moments(clock.at, random.Random(1))) for _ in range(2))
-    assert first == again == sorted(first)
-    assert first[-1] < clock.at
+    now = datetime(2026, 11, 27, 16, tzinfo=UTC)
+    first, again = plan(now), plan(now)
+    assert first == again
+    assert [asked.at for asked in first] == sorted(asked.at for asked in first)
+    assert first[-1].at < now
+    by_weekday = {asked.at.weekday() for asked in first}
+    assert by_weekday == set(range(7))

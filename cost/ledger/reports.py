@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from cost.ledger.filters import GROUPS, TAG, CostFilter, check_groups, condition, tag_value
 from cost.ledger.schema import MEASURES, rollups, tag_rollups
+from cost.ledger.terms import tags_of
 from cost.money import FREE, Money
 
 _AT_A_TIME = 1_000
@@ -91,6 +92,13 @@ def _cost_rows(connection: Connection, where: CostFilter, group_by: Sequence[str
         measures = dict(zip(MEASURES, (int(nanos or 0) for nanos in row[len(groups) :]), strict=True))
         if any(measures.values()):
             yield CostRow(keys=dict(zip(group_by, row, strict=False)), **sums_of(measures, by_lines=by_lines))
+
+
+def tag_names(connection: Connection, where: CostFilter) -> list[str]:
+    """The tags that these rows have, by name."""
+    days = tag_rollups.c.day.between(where.first.isoformat(), where.last.isoformat())
+    query = select(tag_rollups.c.tags).where(days, condition(where, tag_rollups, connection.dialect)).distinct().limit(_AT_A_TIME)
+    return sorted({name for tags in connection.execute(query).scalars() for name in tags_of(tags)})
 
 
 def sums_of(measures: Mapping[str, int], *, by_lines: bool) -> dict[str, Any]:

@@ -184,11 +184,11 @@ def _out(status: BudgetStatus, now: datetime, multipliers: Mapping[str, float]) 
         reserved_usd=str(status.reserved),
         unknown_usd=str(status.unknown),
         remaining_usd=str(status.remaining),
-        forecast_usd=str(_forecast(status, now)),
+        forecast_usd=str(forecast(status, now)),
     )
 
 
-def _forecast(status: BudgetStatus, now: datetime) -> Money:
+def forecast(status: BudgetStatus, now: datetime) -> Money:
     """What was committed so far, stretched to the whole window; whole nano-dollars, rounded down. A lifetime has no pace."""
     window = status.window
     elapsed_s = int((now - window.starts_at).total_seconds())

@@ -15,16 +15,27 @@ from flask import Flask
 from gateway.parts import Parts
 from gateway.web.answers import answer_browsers
 from gateway.web.attempts import LoginAttempts
+from gateway.web.budgets import BudgetEnd, BudgetPage, BudgetsPage
 from gateway.web.context import equip_templates
+from gateway.web.costs import CostRowsFile, CostRowsPage, CostsFile, CostsPage
 from gateway.web.gate import keep_form_secret
 from gateway.web.home import Home
 from gateway.web.login import Login, Logout
 from gateway.web.page import Page
+from gateway.web.prices import PricesPage
 from gateway.web.sessions import Sessions
 from gateway.web.static_page import StaticFile
 
 PAGES: dict[str, type[Page]] = {
     "/": Home,
+    "/costs": CostsPage,
+    "/costs/rows": CostRowsPage,
+    "/costs/report": CostsFile,
+    "/costs/rows.csv": CostRowsFile,
+    "/prices": PricesPage,
+    "/budgets": BudgetsPage,
+    "/budgets/<name>": BudgetPage,
+    "/budgets/<name>/end": BudgetEnd,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""

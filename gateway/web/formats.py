@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from cost.ledger import CostSums
 from cost.money import NANOS_PER_USD, Money
 
 _DASH = "–"
@@ -26,16 +27,31 @@ def usd(money: Money | None, digits: int | None = None) -> str:
 
 
 def digits_for(*amounts: Money) -> int:
-    """How many digits behind the point tell these amounts apart: cents from ten dollars on, more for less."""
+    """How many digits behind the point tell these amounts apart: cents from a hundred dollars on, more for less."""
     most = max((abs(money.nanos) for money in amounts), default=0)
-    if most >= 10 * NANOS_PER_USD or most == 0:
+    if most >= 100 * NANOS_PER_USD or most == 0:
         return 2
-    return 4 if most >= NANOS_PER_USD // 100 else 9
+    return 4 if most >= NANOS_PER_USD // 1_000 else 7
+
+
+def digits(sums: CostSums) -> int:
+    """For the columns of a table with this total."""
+    return digits_for(sums.cost, sums.avoided)
 
 
 def exact(money: Money) -> str:
     """Every digit: `$0.00225`."""
     return f"−${-money}" if money.nanos < 0 else f"${money}"
+
+
+def amount(text: str) -> Money:
+    """An amount that the API would send as text."""
+    return Money.usd(text)
+
+
+def tick(money: Money) -> str:
+    """An amount beside an axis: `$1.5`, without zeros at the end."""
+    return f"${money}"
 
 
 def count(number: int) -> str:
@@ -53,4 +69,4 @@ def moment(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-FILTERS = {"usd": usd, "exact": exact, "count": count, "share": share, "moment": moment}
+FILTERS = {"usd": usd, "amount": amount, "digits": digits, "tick": tick, "exact": exact, "count": count, "share": share, "moment": moment}

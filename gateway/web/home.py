@@ -5,9 +5,9 @@ from typing import ClassVar
 from flask import Response, g, jsonify, request
 
 from cost.ledger.reports import total
-from cost.ledger.terms import BudgetStatus
 from gateway.api.resource import OPEN
 from gateway.keys import Role
+from gateway.web.budget_view import view_of
 from gateway.web.page import Page
 
 _SEES_MONEY = frozenset({"finance", "admin"})
@@ -31,13 +31,5 @@ class Home(Page):
         ledger = self.parts.ledger
         today = ledger.now().date()
         month = total(ledger.costs(today.replace(day=1), today, ["provider"]))
-        statuses = ledger.budgets()
-        return {"month": month, "today": today, "budgets": len(statuses), "at_risk": [status for status in statuses if at_risk(status)]}
-
-
-def at_risk(status: BudgetStatus) -> bool:
-    """Whether a budget has passed the lowest of its alert marks, or four fifths where it has none."""
-    mark = min(status.budget.alert_at, default=None)
-    if mark is None:
-        return status.committed.nanos * 5 >= status.budget.limit.nanos * 4
-    return status.committed.nanos >= status.budget.limit.nanos * mark
+        budgets = [view_of(status, ledger.now()) for status in ledger.budgets()]
+        return {"month": month, "budgets": len(budgets), "at_risk": [one for one in budgets if one.state != "calm"]}

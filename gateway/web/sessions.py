@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from cost.database import write_transaction
 from gateway.keys import Key, Keys
-from gateway.reads import BoundedReads
 from gateway.schema import web_sessions
 
 LASTS = timedelta(hours=12)
@@ -38,12 +37,9 @@ class Sessions:
     neither take a session over nor guess at a key.
     """
 
-    def __init__(
-        self, engine: sa.Engine, keys: Keys, reads: BoundedReads, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, engine: sa.Engine, keys: Keys, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._engine = engine
         self._keys = keys
-        self._reads = reads
         self._now = now
 
     def begin(self, api_key: str) -> Session | None:
@@ -64,13 +60,9 @@ class Sessions:
         if not token:
             return None
         in_force = web_sessions.select().where(web_sessions.c.id_sha256 == _sha256(token), web_sessions.c.expires_at > self._now())
-
-        def read() -> sa.Row[tuple[object, ...]] | None:
-            with self._engine.connect() as connection:
-                return connection.execute(in_force).one_or_none()
-
-        row = self._reads.read(read)
-        known = self._keys.in_use(str(row.key_id)) if row else None
+        with self._engine.connect() as connection:
+            row = connection.execute(in_force).one_or_none()
+        known = self._keys.in_use(row.key_id) if row else None
         if row is None or known is None or not hmac.compare_digest(_proof(token, known[1]), row.key_proof):
             return None
         return Session(token, known[0])

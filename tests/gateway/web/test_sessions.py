@@ -23,7 +23,7 @@ def reads():
 
 
 def sessions_of(engine, reads, clock, bootstrap="bootstrap-key"):
-    return Sessions(engine, Keys(engine, bootstrap, reads=reads, monotonic=clock.monotonic), reads, now=clock.now)
+    return Sessions(engine, Keys(engine, bootstrap, reads=reads, monotonic=clock.monotonic), now=clock.now)
 
 
 def test_a_session_expires_and_is_forgotten_at_the_next_login(engine, reads, clock):

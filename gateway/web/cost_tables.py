@@ -1,0 +1,160 @@
+"""What the page of costs shows, worked out of the daily sums: one object a part of the page."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+
+from cost.ledger import CostFilter, CostRow, CostSums, cost_rows
+from cost.ledger.reports import total
+from cost.money import FREE, Money
+from cost.price_sheets import PriceBook
+from gateway.web.addresses import address_of, days_of, narrowed
+from gateway.web.charts import Bars, fold, stacked_bars
+
+ROWS_MAX = 40
+"""Rows of a table on a page; the file has all."""
+
+_BARS_MAX = 92
+ROWS_PAGE = "/costs/rows"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One group and its sums. `address` leads to its rows; "" where it stands for several groups."""
+
+    name: str
+    sums: CostSums
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Groups, the dearest first; `word` is what they are grouped by, `hidden` how many stand together in the last row."""
+
+    word: str
+    rows: list[TableRow]
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Spend by day and provider: drawn, and as a table for who can't or does not want to see the drawing."""
+
+    bars: Bars
+    days: list[tuple[str, str, list[tuple[Money, str]], Money]]
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCost:
+    """What 1,000 units of a SKU have cost, beside what the price list says; None where nothing was billed or listed."""
+
+    provider: str
+    sku: str
+    sums: CostSums
+    per_1000: Money | None
+    list_per_1000: Money | None
+    address: str
+
+    @property
+    def saved_percent(self) -> int | None:
+        """How far below the list, in percent, rounded down; negative above it."""
+        if self.per_1000 is None or not self.list_per_1000:
+            return None
+        return (self.list_per_1000 - self.per_1000).nanos * 100 // self.list_per_1000.nanos
+
+
+def daily(connection: sa.Connection, where: CostFilter) -> Daily:
+    """By day; by month where the days are more than can be drawn."""
+    amounts: dict[tuple[str, str], Money] = defaultdict(lambda: FREE)
+    by_provider: dict[str, Money] = defaultdict(lambda: FREE)
+    days = days_of(where)
+    monthly = len(days) > _BARS_MAX
+    for row in cost_rows(connection, where, ("day", "provider")):
+        day, provider = row.keys["day"], row.keys["provider"]
+        amounts[f"{day[:7]}-01" if monthly else day, provider] += row.cost
+        by_provider[provider] += row.cost
+    paid = sorted((name for name, amount in by_provider.items() if amount), key=lambda name: (-by_provider[name].nanos, name))
+    looks = fold(paid)
+    series = list(dict.fromkeys(looks.values()))
+    folded: dict[tuple[str, str], Money] = defaultdict(lambda: FREE)
+    for (day, provider), amount in amounts.items():
+        if provider in looks:
+            folded[day, looks[provider]] += amount
+    slots = list(dict.fromkeys(f"{day[:7]}-01" for day in days)) if monthly else days
+
+    def address(slot: str, name: str) -> str:
+        rows = _within(where, slot, monthly=monthly)
+        return address_of(ROWS_PAGE, rows if name not in looks else replace(rows, provider=name))
+
+    table = [
+        (
+            slot[:7] if monthly else slot,
+            address_of(ROWS_PAGE, _within(where, slot, monthly=monthly)),
+            [(folded[slot, name], address(slot, name)) for name in series],
+            sum((folded[slot, name] for name in series), FREE),
+        )
+        for slot in slots
+    ]
+    return Daily(stacked_bars(slots, series, folded, address), table, "month" if monthly else "day")
+
+
+def table(connection: sa.Connection, where: CostFilter, word: str) -> Table:
+    """The groups of one word: the dearest, then the busiest first."""
+    groups = sorted(
+        cost_rows(connection, where, (word,)), key=lambda row: (-row.cost.nanos, -row.avoided.nanos, -row.calls, row.keys[word])
+    )
+    shown, rest = groups[:ROWS_MAX], groups[ROWS_MAX:]
+    rows = [TableRow(row.keys[word], row, address_of(ROWS_PAGE, narrowed(where, row.keys))) for row in shown]
+    if rest:
+        rows.append(TableRow(f"{len(rest)} more", total(rest), ""))
+    return Table(word, rows, len(rest))
+
+
+def unit_costs(connection: sa.Connection, where: CostFilter, prices: PriceBook, today: date) -> list[UnitCost]:
+    """Every SKU that somebody bills, beside its list price today."""
+    return [
+        UnitCost(
+            row.keys["provider"],
+            row.keys["sku"],
+            row,
+            per_1000(row),
+            _list_per_1000(prices, row.keys["provider"], row.keys["sku"], today),
+            address_of(ROWS_PAGE, narrowed(where, row.keys)),
+        )
+        for row in cost_rows(connection, where, ("provider", "sku"))
+        if not _is_imputed(prices, row)
+    ]
+
+
+def _is_imputed(prices: PriceBook, row: CostRow) -> bool:
+    sheet = prices.get(row.keys["provider"])
+    return sheet is not None and sheet.imputed
+
+
+def per_1000(sums: CostSums) -> Money | None:
+    """What 1,000 billed units have cost, to the nearest nano-dollar, halves up."""
+    units = sums.billed_units
+    return Money((sums.cost.nanos * 2000 + units) // (2 * units)) if units > 0 else None
+
+
+def _list_per_1000(prices: PriceBook, provider: str, sku: str, today: date) -> Money | None:
+    sheet = prices.get(provider)
+    price = sheet.price_of(sku, today) if sheet else None
+    return price.list_unit_price * 1000 if price else None
+
+
+def _within(where: CostFilter, slot: str, *, monthly: bool) -> CostFilter:
+    first = date.fromisoformat(slot)
+    if not monthly:
+        return replace(where, first=first, last=first)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return replace(where, first=max(first, where.first), last=min(last, where.last))
+
+
+def sum_of(rows: Sequence[TableRow]) -> CostSums:
+    """Of a table."""
+    return total(row.sums for row in rows)
