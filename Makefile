@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
 
-.PHONY: run test test-slow test-faults test-soak check focus-check demo clean
+.PHONY: run test test-browser test-slow test-faults test-soak check focus-check demo clean
 
 run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 	@exec .venv/bin/vision-gateway up
@@ -12,6 +12,9 @@ demo: .venv/.runs  ## like run, with stand-ins of the clouds and five weeks of s
 
 test: .venv/.tests  ## the whole test suite, a process a core: half of its time is waiting
 	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-browser: .venv/.tests  ## every page in a real Chromium (Debian's chromium), with screenshots in var/screenshots
+	.venv/bin/python -m pytest -m "slow or not slow" --timeout 600 tests/browser
 
 test-slow: .venv/.tests  ## everything that takes minutes; the next two are parts of it
 	.venv/bin/python -m pytest -m slow --timeout 3600

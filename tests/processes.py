@@ -46,6 +46,18 @@ class Running:
             time.sleep(0.05)
         raise AssertionError(f"not ready after {within_s} s: {self.output.read_text()}")
 
+    def wait_until_answering(self, within_s: float = 60) -> "Running":
+        """For those who need no provider."""
+        give_up_at = time.monotonic() + within_s
+        while time.monotonic() < give_up_at:
+            assert self.process.poll() is None, self.output.read_text()
+            try:
+                with urllib.request.urlopen(f"{self.address}/healthz", timeout=2):
+                    return self
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"no answer after {within_s} s: {self.output.read_text()}")
+
     def stop(self, how: int = signal.SIGTERM, within_s: float = 30) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)

@@ -1,0 +1,77 @@
+"""What a person of finance does with the pages, in a real browser. `make test-browser` runs all of it and keeps screenshots."""
+
+import csv
+import re
+
+import pytest
+
+from tests.processes import ADMIN, ROOT
+
+PAGES = ("/", "/costs", "/costs/rows", "/budgets", "/budgets/everything", "/prices", "/login", "/nowhere")
+SCREENSHOTS = ROOT / "var" / "screenshots"
+
+
+def test_a_newcomer_finds_the_login_and_finance_reads_the_month_down_to_its_rows(walk, gateway):
+    with walk() as person:
+        page = person.page
+        page.goto("/")
+        assert page.get_by_text("Simulated.").is_visible()
+        for who in ("Finance", "Engineers", "Choosing providers"):
+            assert page.get_by_text(who, exact=True).is_visible()
+        assert person.serious() == []
+        page.get_by_role("link", name="Costs", exact=True).first.click()
+        page.get_by_label("API key").fill(gateway.finance)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(re.compile(r"/costs$"))
+        page.get_by_role("link", name="7 days").click()
+        spent = person.figure("Spent").locator("[title]")
+        exact = spent.get_attribute("title")
+        assert person.serious() == []
+        spent.click()
+        assert person.figure("Spent").inner_text().startswith(exact)
+        assert page.get_by_role("row").count() > 10
+        assert person.serious() == []
+        with page.expect_download() as download:
+            page.get_by_role("link", name="All of these rows as CSV").click()
+        rows = csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines())
+        assert len(list(rows)) > 100
+        page.get_by_role("button", name="Log out").click()
+        page.goto("/costs")
+        assert page.get_by_label("API key").is_visible()
+
+
+def test_a_budget_is_set_on_a_phone_and_its_history_says_by_whom(walk, gateway):
+    with walk(width=390) as person:
+        page = person.page
+        person.log_in(gateway.finance)
+        page.goto("/budgets")
+        assert person.serious() == []
+        page.get_by_label("Name").fill("phone")
+        page.get_by_label("Limit in USD").fill("12.50")
+        page.get_by_label("Whose calls count").select_option(label="one client's")
+        page.get_by_label("Which one").fill("shop-backend")
+        page.get_by_role("button", name="Make the budget").click()
+        assert page.get_by_text("The budget is in force.").is_visible()
+        page.get_by_label("Limit in USD").fill("15")
+        page.get_by_role("button", name="Change the budget").click()
+        history = page.locator("#history")
+        assert "limit $12.5 → $15" in history.inner_text()
+        assert "anna" in history.inner_text()
+        assert not person.overflows()
+        assert person.serious() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_is_readable_by_everybody_at_every_width(walk, width, scheme):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with walk(width, scheme) as person:
+        person.log_in(ADMIN)
+        for address in PAGES:
+            person.page.goto(address)
+            name = address.strip("/").replace("/", "-") or "start"
+            person.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+            assert person.serious() == []
+            assert not person.overflows(), address
+        person.problems = [problem for problem in person.problems if "404" not in problem]  # /nowhere is meant
