@@ -12,17 +12,19 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, literal, not_, or_, select, tuple_
 
 from cost.ledger.cursors import DAY_US, Place, day_end_us, day_start_us
 from cost.ledger.filters import CostFilter, condition
 from cost.ledger.reports import CostSums
-from cost.ledger.schema import attempt_lines, attempts, corrections, rollups, tag_rollups, unit_counters, usage_rows
+from cost.ledger.schema import IS_OPEN, attempt_lines, attempts, corrections, rollups, tag_rollups, unit_counters, usage_rows
 from cost.ledger.terms import tags_of
 from cost.ledger.times import day_of, from_us
 from cost.money import FREE, Money
 
 Kind = Literal["call", "correction", "in_house", "hit", "joined"]
+Only = Literal["paid", "unpaid", "reserved", "unknown"]
+"""Which of the rows: calls with their corrections; answers that nobody billed; calls that are open, in one of the two ways."""
 
 PAGE_MAX = 1_000
 _AT_A_TIME = 2_000
@@ -85,13 +87,15 @@ class _Owner:
     last: str
 
 
-def entries_page(connection: Connection, where: CostFilter, *, after: str | None = None, limit: int = 100) -> EntriesPage:
+def entries_page(
+    connection: Connection, where: CostFilter, *, after: str | None = None, limit: int = 100, only: Only | None = None
+) -> EntriesPage:
     """A page of at most `limit` rows; `after` is the `next` of the page before.
 
     Raises:
         BadCursor: `after` is none of ours.
     """
-    rows = list(islice(_rows(connection, where, None if after is None else Place.of(after), limit + 1), limit + 1))
+    rows = list(islice(_rows(connection, where, None if after is None else Place.of(after), limit + 1, only), limit + 1))
     entries = [_entry(row, by_lines=where.sku is not None) for row in rows[:limit]]
     return EntriesPage(entries, str(_place(rows[limit - 1])) if len(rows) > limit else None)
 
@@ -101,21 +105,29 @@ def all_entries(connection: Connection, where: CostFilter) -> Iterator[CostEntry
     return (_entry(row, by_lines=where.sku is not None) for row in _rows(connection, where, None, _AT_A_TIME))
 
 
-def _rows(connection: Connection, where: CostFilter, after: Place | None, at_a_time: int) -> Iterator[Row[Any]]:
+def _rows(connection: Connection, where: CostFilter, after: Place | None, at_a_time: int, only: Only | None = None) -> Iterator[Row[Any]]:
     """Rows in order, from one index range an owner and table, merged."""
     asked = {
         table.name: condition(replace(where, sku=None) if table is attempts else where, table, connection.dialect)
         for table in (attempts, corrections, usage_rows)
     }
-    owners = _owners(connection, where)
+    is_open = only in ("reserved", "unknown")
+    owners = [_Owner({}, where.first.isoformat(), where.last.isoformat())] if is_open else _owners(connection, where)
     at_a_time = max(1, min(at_a_time, _AT_A_TIME // max(1, len(owners))))
     calls = _CALLS if where.sku is None else _CALLS.where(attempt_lines.c.sku == where.sku)
-    days = corrections.c.day.between(where.first.isoformat(), where.last.isoformat())
-    streams = [
-        _stream(connection, _CORRECTIONS.where(days, asked["corrections"]), _CORRECTION_ORDER, _corrections_behind, after, at_a_time)
-    ]
+    if is_open:  # few, and found by the index of those that are open
+        calls = calls.where(IS_OPEN, attempts.c.state == only)
+    streams = []
+    if only in (None, "paid"):
+        days = corrections.c.day.between(where.first.isoformat(), where.last.isoformat())
+        query = _CORRECTIONS.where(days, asked["corrections"])
+        streams.append(_stream(connection, query, _CORRECTION_ORDER, _corrections_behind, after, at_a_time))
+    sources: list[tuple[Select[Any], Table, ColumnElement[int], ColumnElement[int]]] = (
+        [(calls, attempts, _CALL_AT, _LINE)] if only != "unpaid" else []
+    )
+    sources += [(_USAGE, usage_rows, _USAGE_AT, literal(0))] if only in (None, "unpaid") else []
     for owner in owners:
-        for query, table, at, line in ((calls, attempts, _CALL_AT, _LINE), (_USAGE, usage_rows, _USAGE_AT, literal(0))):
+        for query, table, at, line in sources:
             theirs = [table.c[name] == value for name, value in owner.keys.items()]
             theirs += [at >= day_start_us(owner.first), at < day_end_us(owner.last), asked[table.name]]
             order = (at.desc(), table.c.id.desc(), *(() if table is usage_rows else (line,)))

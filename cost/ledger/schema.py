@@ -139,8 +139,9 @@ Index("attempts_of_request", attempts.c.request_id)
 Index("attempts_by_time", attempts.c.reserved_at_us, attempts.c.id)
 # For the rows behind a number: see `details`.
 Index("attempts_by_owner", attempts.c.provider, attempts.c.client, attempts.c.features, attempts.c.reserved_at_us, attempts.c.id)
-_OPEN = text("state IN ('reserved', 'unknown')")
-Index("attempts_open", attempts.c.state, attempts.c.deadline_at_us, sqlite_where=_OPEN, postgresql_where=_OPEN)
+IS_OPEN = text("state IN ('reserved', 'unknown')")
+"""Said so, word for word, by queries that are to use the index."""
+Index("attempts_open", attempts.c.state, attempts.c.deadline_at_us, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 
 attempt_lines = Table(
     "attempt_lines",

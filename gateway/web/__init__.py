@@ -32,10 +32,10 @@ PAGES: dict[str, type[Page]] = {
     "/costs/rows": CostRowsPage,
     "/costs/report": CostsFile,
     "/costs/rows.csv": CostRowsFile,
-    "/prices": PricesPage,
     "/budgets": BudgetsPage,
     "/budgets/<name>": BudgetPage,
     "/budgets/<name>/end": BudgetEnd,
+    "/prices": PricesPage,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""

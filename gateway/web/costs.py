@@ -7,6 +7,7 @@ from pydantic import Field
 
 from cost.database import read_snapshot
 from cost.ledger import BadCursor, cost_rows, entries_page
+from cost.ledger.details import Only
 from cost.ledger.reports import tag_names, total
 from gateway.api.cost_entries import CostEntries
 from gateway.api.costs import Costs, RowsQuery, rows_asked
@@ -33,6 +34,7 @@ class RowsPageQuery(RowsQuery):
     """Which rows, and from where on."""
 
     cursor: str | None = Field(None, max_length=300)
+    only: Only | None = None
 
 
 class CostsPage(Page):
@@ -85,13 +87,14 @@ class CostRowsPage(Page):
         where = rows_asked(asked, self.parts)
         try:
             with read_snapshot(self.parts.database) as connection:
-                shown = entries_page(connection, where, after=asked.cursor, limit=_ROWS_AT_A_TIME)
+                shown = entries_page(connection, where, after=asked.cursor, limit=_ROWS_AT_A_TIME, only=asked.only)
                 sums = total(cost_rows(connection, where, ()))
         except BadCursor as error:
             raise InvalidParameter("cursor", f"cursor: {error}.") from error
         return self.page(
             "cost_rows.html",
-            view=View(ROWS_PAGE, where, self.parts.ledger.now().date()),
+            view=View(ROWS_PAGE, where, self.parts.ledger.now().date(), {} if asked.only is None else {"only": asked.only}),
+            only=asked.only,
             entries=shown.entries,
             next=shown.next,
             first_page=asked.cursor is None,

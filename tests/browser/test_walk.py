@@ -32,7 +32,7 @@ def test_a_newcomer_finds_the_login_and_finance_reads_the_month_down_to_its_rows
         assert page.get_by_role("row").count() > 10
         assert person.serious() == []
         with page.expect_download() as download:
-            page.get_by_role("link", name="All of these rows as CSV").click()
+            page.get_by_role("link", name="All rows as CSV").click()
         rows = csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines())
         assert len(list(rows)) > 100
         page.get_by_role("button", name="Log out").click()

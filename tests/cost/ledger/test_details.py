@@ -171,6 +171,23 @@ def test_more_owners_than_are_looked_up_one_by_one_are_found_as_well(ledger, eng
     check(engine, ["client"], 11)
 
 
+def test_only_the_rows_that_were_asked_for_are_found_and_together_they_are_all(ledger, engine, clock):
+    make(ledger, clock, SOME)
+    with read_snapshot(engine) as connection:
+        found = {
+            only: entries_page(connection, CostFilter(**EVER), limit=1_000, only=only).entries
+            for only in ("paid", "unpaid", "reserved", "unknown", None)
+        }
+    assert found["paid"]
+    assert found["unpaid"]
+    assert all(entry.state == "reserved" for entry in found["reserved"])
+    assert all(entry.state == "unknown" for entry in found["unknown"])
+    for name in ("reserved", "unknown"):
+        assert getattr(total(found[name]), name) == getattr(total(found[None]), name) != Money(0)
+    both = {(entry.kind, entry.id, entry.line) for entry in found["paid"] + found["unpaid"]}
+    assert both == {(entry.kind, entry.id, entry.line) for entry in found[None]}
+
+
 def test_a_row_says_where_it_comes_from(ledger, engine):
     attempt_id = ledger.reserve(hold(request_id="request-7", tags={"team": "a"})).attempt_id
     ledger.settle(attempt_id, provider_request_id="aws-1")
