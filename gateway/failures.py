@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from cost.ledger import BudgetExhausted, LedgerError, LedgerUnavailable, OverMaxCost
+from cost.ledger import BudgetExhausted, LedgerError, LedgerUnavailable, NotPriced, OverMaxCost
 from gateway import errors
 from gateway.errors import GatewayError
 from gateway.metering import REFUSALS
@@ -74,7 +74,10 @@ def no_money(error: LedgerError, reasons: Mapping[str, str]) -> GatewayError:
         return errors.LedgerUnavailable(
             "A paid provider is needed, and money can't be recorded right now.", retry_after_s=5, providers=dict(reasons)
         )
-    return errors.NoProviderAvailable("No allowed provider has a valid price.", providers=dict(reasons))
+    if isinstance(error, NotPriced):
+        return errors.NoProviderAvailable("No allowed provider has a valid price.", providers=dict(reasons))
+    # Its Idempotency-Key was another request's by the time that money was held: the ledger was away when the key was looked at first.
+    return errors.Conflict("Another request with this Idempotency-Key came before. Repeat this one.", retry_after_s=1)
 
 
 def reason_of(error: Exception) -> str:

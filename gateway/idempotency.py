@@ -15,6 +15,8 @@ from gateway.wire.options import Options
 
 log = logging.getLogger(__name__)
 
+_ASK_AGAIN_S = 2
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -66,7 +68,9 @@ def answer_once(
         mimetype = "application/problem+json" if problem else "application/json"
         return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"} | _headers_of(saved), mimetype=mimetype)
     except RequestRunning as error:
-        raise errors.Conflict("The first request with this Idempotency-Key still runs.", retry_after_s=error.retry_after_s) from error
+        # It may run for as long as `error` says; nearly all have ended by then.
+        retry_after_s = min(error.retry_after_s, _ASK_AGAIN_S)
+        raise errors.Conflict("The first request with this Idempotency-Key still runs.", retry_after_s=retry_after_s) from error
     except RequestMismatch as error:
         raise errors.IdempotencyMismatch("This Idempotency-Key came with another picture or other options before.") from error
     except LedgerUnavailable:

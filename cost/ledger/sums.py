@@ -60,6 +60,15 @@ LEFT JOIN budget_windows w ON w.id = l.window_id LEFT JOIN budgets b ON b.id = w
 WHERE b.id IS NULL OR a.reserved_at_us < w.starts_at_us OR a.reserved_at_us >= w.ends_at_us
 """
 
+# Of budgets that are older than the record of changes, the record says nothing.
+_BUDGET_IS_CHANGE = """
+SELECT b.name, b.limit_nanos, c.limit_nanos AS set_to FROM budgets b
+JOIN budget_changes c ON c.id = (SELECT MAX(id) FROM budget_changes l WHERE l.name = b.name)
+WHERE b.retired_at_us IS NULL AND (c.change = 'ended' OR b.limit_nanos <> c.limit_nanos OR b.when_exhausted <> c.when_exhausted
+    OR b.scope <> c.scope OR b.scope_value <> c.scope_value OR b.period <> c.period OR b.timezone <> c.timezone
+    OR b.pacing <> c.pacing OR b.alert_at <> c.alert_at)
+"""
+
 _WINDOW_IS_IN_LIMIT = """
 SELECT w.id, b.name, w.settled_nanos + w.reserved_nanos + w.unknown_nanos AS committed, w.limit_nanos, w.excess_nanos
 FROM budget_windows w JOIN budgets b ON b.id = w.budget_id
@@ -162,6 +171,7 @@ def sums(dialect: str) -> list[tuple[str, str]]:
         (_CORRECTION_IS_ENTRY, "correction {id} of {amount_nanos} nanos has no entry"),
         (_ATTEMPT_IS_LINES, "attempt {id} has the price {price_nanos}, and its lines {lines} nanos"),
         (_WINDOW_IS_ATTEMPTS, _WINDOW_DIFFERS),
+        (_BUDGET_IS_CHANGE, "budget {name} of {limit_nanos} nanos is not what it was last set to ({set_to} nanos)"),
         (_LINK_IS_IN_WINDOW, "attempt {attempt_id} counts in window {window_id}, which is not there or not of its time"),
         (
             _WINDOW_IS_IN_LIMIT,

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from cost.ledger import Budget
+from cost.ledger import Budget, IdempotencyKey
 from cost.money import FREE, Money
 from gateway import errors
 from gateway.ids import new_id
@@ -388,3 +388,12 @@ def test_a_locked_ledger_leaves_the_in_house_model_its_time(toybox):
         outcome = ask(dispatcher, deadline_ms=1_000)
         holder.cursor().execute("ROLLBACK")
     assert (outcome.provider, outcome.degraded, paid.asked) == ("local", True, 1)
+
+
+def test_a_key_that_turns_out_to_be_another_requests_when_money_is_held_is_a_conflict(toybox):
+    dispatcher = toybox.dispatcher(Toy("rekognition"))
+    key = IdempotencyKey("tester", "order-4711", "fingerprint")
+    toybox.ledgers[-1].claim(key, "the-other", 60)
+    asked = Options()
+    with pytest.raises(errors.Conflict):
+        dispatcher.detect(picture(), asked, Bill(new_id(), "tester", key=key), time.monotonic() + 5)

@@ -280,7 +280,7 @@ def test_fifty_repeats_at_once_are_one_call(gateway, amazon):
     with concurrent.futures.ThreadPoolExecutor(50) as pool:
         responses = list(pool.map(lambda _: gateway.detect("?deadline_ms=20000", **{"Idempotency-Key": "k"}), range(50)))
     assert {response.status_code for response in responses} <= {200, 409}
-    assert all(response.headers["Retry-After"] for response in responses if response.status_code == 409)
+    assert {response.headers["Retry-After"] for response in responses if response.status_code == 409} <= {"1", "2"}
     assert len({response.text for response in responses if response.status_code == 200}) == 1
     assert amazon.bill.units() == {"DetectLabels": 1}
 

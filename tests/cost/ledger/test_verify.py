@@ -95,6 +95,8 @@ def test_a_sound_ledger_has_nothing_to_tell(ledger, engine):
         "UPDATE unit_counters SET month = '2026-08'",
         "UPDATE unit_counters SET provider = 'other' WHERE id = 1",
         "DELETE FROM budget_windows WHERE id = 1",
+        "UPDATE budgets SET limit_nanos = limit_nanos * 10 WHERE name = 'all'",
+        "UPDATE budgets SET scope_value = 'other' WHERE name = 'shop'",
         "UPDATE budget_windows SET starts_at_us = ends_at_us - 1",
         "UPDATE daily_tag_rollups SET cost_nanos = cost_nanos + 1 WHERE sku = 'SKU'",
         "UPDATE daily_tag_rollups SET tags = ',b:1,'",
