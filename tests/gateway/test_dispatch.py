@@ -1,3 +1,4 @@
+import functools
 import threading
 import time
 from contextlib import closing
@@ -25,7 +26,7 @@ from tests.gateway.toys import Toy, ask, picture, raises, sleeps
 
 @pytest.fixture
 def detect(toybox):
-    def detect(*toys, deadline_ms=2_000, max_cost=None, **options):
+    def detect(*toys, deadline_ms=20_000, max_cost=None, **options):
         return ask(toybox.dispatcher(*toys), deadline_ms=deadline_ms, max_cost=max_cost, **options)
 
     return detect
@@ -70,56 +71,63 @@ def test_a_provider_that_asks_for_more_time_than_there_is_is_not_tried_again(det
     assert first.asked == 1
 
 
-def test_a_late_provider_leaves_time_for_the_next_one(detect):
-    slow, quick = Toy("rekognition", sleeps(1.5)), Toy("local")
-    outcome = detect(slow, quick, deadline_ms=600)
+def test_a_late_provider_leaves_time_for_the_next_one(toybox):
+    dispatcher = toybox.dispatcher(Toy("rekognition", toybox.hang), Toy("local"))
+    seen_ms(dispatcher.lines["local"], "objects", 1_500)
+    outcome = ask(dispatcher, deadline_ms=3_000)
     assert outcome.provider == "local"
     assert outcomes(outcome) == [("rekognition", "late"), ("local", "answered")]
-    assert outcome.latency_ms < 600
 
 
-def test_a_late_answer_still_wins_when_the_next_one_is_later(detect):
-    outcome = detect(Toy("rekognition", sleeps(0.5)), Toy("local", sleeps(5)), deadline_ms=800)
+def test_a_late_answer_still_wins_when_the_next_one_is_later(toybox):
+    asked_next = threading.Event()
+
+    def next_is_later(nth):
+        asked_next.set()
+        toybox.hang(nth)
+
+    dispatcher = toybox.dispatcher(Toy("rekognition", lambda _: asked_next.wait(60)), Toy("local", next_is_later))
+    seen_ms(dispatcher.lines["local"], "objects", 1_500)
+    outcome = ask(dispatcher, deadline_ms=3_000)
     assert outcome.provider == "rekognition"
     assert not outcome.degraded
 
 
 def test_the_in_house_model_is_asked_as_soon_as_a_paid_answer_is_later_than_usual(toybox):
-    paid, local = Toy("rekognition", lambda nth: time.sleep(3 if nth > 20 else 0.01)), Toy("local")
-    dispatcher = toybox.dispatcher(paid, local)
-    for _ in range(20):
-        ask(dispatcher)
-    time.sleep(0.6)  # the tracker looks at its window again
-    outcome = ask(dispatcher, deadline_ms=2_500)
+    dispatcher = toybox.dispatcher(Toy("rekognition", toybox.hang), Toy("local"))
+    seen_ms(dispatcher.lines["rekognition"], "objects", 20)
+    outcome = ask(dispatcher, deadline_ms=60_000)
     assert outcome.provider == "local"
-    assert outcome.latency_ms < 1_000, "hedged after the usual time, not at the end of the deadline"
+    assert outcome.latency_ms < 30_000, "hedged after the usual time, not at the end of the deadline"
 
 
 def test_a_second_paid_provider_is_hedged_to_only_when_the_request_asks(toybox):
-    def usual_then_late(nth):
-        time.sleep(1.0 if nth > 20 else 0.01)
-
-    for hedge, expected in ((False, "rekognition"), (True, "google_vision")):
-        first, second = Toy("rekognition", usual_then_late), Toy("google_vision")
+    for hedge, late, expected in ((False, sleeps(1), "rekognition"), (True, toybox.hang, "google_vision")):
+        first, second = Toy("rekognition", late), Toy("google_vision")
         dispatcher = toybox.dispatcher(first, second)
-        for _ in range(20):
-            ask(dispatcher)
-        time.sleep(0.6)
-        assert ask(dispatcher, deadline_ms=4_000, hedge=hedge).provider == expected
+        seen_ms(dispatcher.lines["rekognition"], "objects", 20)
+        outcome = ask(dispatcher, deadline_ms=60_000, hedge=hedge)
+        assert (outcome.provider, second.asked) == (expected, int(hedge))
+        assert outcome.latency_ms < 30_000
 
 
-def test_nothing_in_time_is_a_deadline_and_ends_at_it(detect):
-    started = time.monotonic()
+def test_nothing_in_time_is_a_deadline_and_ends_at_it(toybox):
+    ended = []
+
+    def hang(nth):
+        toybox.hang(nth)
+        ended.append(nth)
+
     with pytest.raises(errors.DeadlineExceeded):
-        detect(Toy("rekognition", sleeps(2)), Toy("local", sleeps(2)), deadline_ms=300)
-    assert time.monotonic() - started < 1.0
+        ask(toybox.dispatcher(Toy("rekognition", hang), Toy("local", hang)), deadline_ms=1_000)
+    assert not ended, "nobody was waited for"
 
 
 def test_a_paid_call_is_given_time_beyond_the_deadline_to_settle_and_the_in_house_model_is_not(detect):
     paid, local = Toy("rekognition", raises(ProviderFailed("x"))), Toy("local")
-    detect(paid, local, deadline_ms=1_000)
-    assert paid.timeouts_s[0] > 1.0
-    assert local.timeouts_s[0] <= 1.0
+    detect(paid, local, deadline_ms=10_000)
+    assert paid.timeouts_s[0] > 10.0
+    assert local.timeouts_s[0] <= 10.0
 
 
 def test_every_call_of_a_provider_must_answer(detect):
@@ -194,24 +202,20 @@ def test_an_unknown_provider_is_named(detect):
 
 
 def test_a_hanging_provider_takes_none_of_the_others_threads(toybox):
-    release = threading.Event()
-    hanging, local = Toy("rekognition", lambda _: release.wait(10)), Toy("local")
+    hanging, local = Toy("rekognition", toybox.hang), Toy("local")
     dispatcher = toybox.dispatcher(hanging, local, threads=4)
+    seen_ms(dispatcher.lines["local"], "objects", 1_500)
     results = []
 
     def ask_both():
-        results.append(ask(dispatcher, deadline_ms=700).provider)
+        results.append(ask(dispatcher, deadline_ms=3_000).provider)
 
     threads = [threading.Thread(target=ask_both) for _ in range(12)]
     for thread in threads:
         thread.start()
-    started = time.monotonic()
-    only_local = ask(dispatcher, providers=("local",))
-    assert only_local.provider == "local"
-    assert time.monotonic() - started < 0.5
+    assert ask(dispatcher, providers=("local",)).provider == "local"
     for thread in threads:
         thread.join()
-    release.set()
     assert results == ["local"] * 12
     assert hanging.asked == 4, "the fifth call found no thread and went on at once"
 
@@ -252,8 +256,8 @@ def test_the_strategy_decides_who_is_asked_first(toybox, strategy, first):
 def test_a_provider_that_is_usually_slower_than_the_deadline_is_not_tried(toybox):
     slow, local = Toy("rekognition"), Toy("local")
     dispatcher = toybox.dispatcher(slow, local)
-    seen_ms(dispatcher.lines["rekognition"], "objects", 900)
-    outcome = ask(dispatcher, deadline_ms=800)
+    seen_ms(dispatcher.lines["rekognition"], "objects", 9_000)
+    outcome = ask(dispatcher, deadline_ms=8_000)
     assert (outcome.provider, outcome.degraded, slow.asked) == ("local", True, 0)
     assert (outcome.considered[0].decision, outcome.considered[0].reason) == ("skipped", "over_deadline")
 
@@ -261,8 +265,8 @@ def test_a_provider_that_is_usually_slower_than_the_deadline_is_not_tried(toybox
 def test_unless_nothing_else_can_answer(toybox):
     slow = Toy("rekognition")
     dispatcher = toybox.dispatcher(slow)
-    seen_ms(dispatcher.lines["rekognition"], "objects", 900)
-    assert ask(dispatcher, deadline_ms=800).provider == "rekognition"
+    seen_ms(dispatcher.lines["rekognition"], "objects", 9_000)
+    assert ask(dispatcher, deadline_ms=8_000).provider == "rekognition"
 
 
 def test_features_that_nobody_has_together_are_split_over_providers_and_answered_together(toybox):
@@ -291,9 +295,9 @@ def test_a_deadline_that_is_over_sends_nothing_and_holds_nothing(toybox):
 
 
 def test_a_second_paid_provider_waits_for_the_first_to_fail(toybox):
-    first, second = Toy("rekognition", sleeps(0.6)), Toy("google_vision")
+    first, second = Toy("rekognition", toybox.hang), Toy("google_vision")
     with pytest.raises(errors.DeadlineExceeded) as told:
-        ask(toybox.dispatcher(first, second), deadline_ms=400)
+        ask(toybox.dispatcher(first, second), deadline_ms=2_000)
     assert second.asked == 0, "both would be billed, and the request does not ask for that"
     assert told.value.charged
 
@@ -301,13 +305,15 @@ def test_a_second_paid_provider_waits_for_the_first_to_fail(toybox):
         time.sleep(0.2)
         raise ProviderFailed("500")
 
-    outcome = ask(toybox.dispatcher(Toy("rekognition", fails_late), Toy("google_vision")), deadline_ms=1_000)
+    outcome = ask(toybox.dispatcher(Toy("rekognition", fails_late), Toy("google_vision")))
     assert outcomes(outcome) == [("rekognition", "failed"), ("google_vision", "answered")]
 
 
 def test_a_late_paid_provider_leaves_its_place_to_the_in_house_model_even_behind_another_paid_one(toybox):
-    first, second, local = Toy("rekognition", sleeps(2)), Toy("google_vision"), Toy("local")
-    outcome = ask(toybox.dispatcher(first, second, local), deadline_ms=700)
+    first, second, local = Toy("rekognition", toybox.hang), Toy("google_vision"), Toy("local")
+    dispatcher = toybox.dispatcher(first, second, local)
+    seen_ms(dispatcher.lines["local"], "objects", 1_500)
+    outcome = ask(dispatcher, deadline_ms=3_000)
     assert (outcome.provider, second.asked) == ("local", 0)
 
 
@@ -323,13 +329,18 @@ def test_two_calls_are_both_paid_for_or_none_is_made(toybox):
 
 
 def test_a_throttled_try_is_not_repeated_once_somebody_else_has_answered(toybox):
+    answered = threading.Event()
+
     def throttled(_nth):
-        time.sleep(0.4)
+        answered.wait(60)
         raise ProviderThrottled("slow down", retry_after_s=0.2)
 
     paid, local = Toy("rekognition", throttled), Toy("local")
-    assert ask(toybox.dispatcher(paid, local), deadline_ms=900).provider == "local"
-    time.sleep(1.0)
+    dispatcher = toybox.dispatcher(paid, local)
+    seen_ms(dispatcher.lines["rekognition"], "objects", 20)
+    assert ask(dispatcher).provider == "local"
+    answered.set()
+    time.sleep(0.6)
     assert paid.asked == 1
 
 
@@ -383,9 +394,11 @@ def test_a_locked_ledger_leaves_the_in_house_model_its_time(toybox):
     paid, free = Toy("rekognition"), Toy("local")
     dispatcher = toybox.dispatcher(paid, free)
     assert ask(dispatcher).provider == "rekognition"
+    ledger = toybox.ledgers[-1]
+    ledger.reserve = functools.partial(ledger.reserve, wait_s=60)
     with closing(toybox.database.raw_connection()) as holder:
         holder.cursor().execute("BEGIN IMMEDIATE")
-        outcome = ask(dispatcher, deadline_ms=1_000)
+        outcome = ask(dispatcher, deadline_ms=4_000)
         holder.cursor().execute("ROLLBACK")
     assert (outcome.provider, outcome.degraded, paid.asked) == ("local", True, 1)
 

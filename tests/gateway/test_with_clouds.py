@@ -239,23 +239,26 @@ def test_a_cloud_that_hangs_holds_nobody_beyond_the_deadline(gateway, amazon):
 
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         hanging = [pool.submit(ask, "?providers=rekognition&deadline_ms=800") for _ in range(60)]
-        beside = [pool.submit(ask, "?providers=local&deadline_ms=5000") for _ in range(20)]
+        beside = [pool.submit(ask, "?providers=local&deadline_ms=60000") for _ in range(20)]
     assert {one.result()[0] for one in hanging} <= {503, 504}
     assert max(one.result()[1] for one in hanging) < 4, "late by a busy machine at most; the calls themselves go on for 5 s more"
     assert {one.result()[0] for one in beside} == {200}
 
 
 def test_a_late_answer_is_settled_though_its_client_got_another(gateway, amazon):
-    gateway.detect("?providers=local")
-    amazon.conduct.change(latency_ms_p50=1_000.0, latency_ms_p95=1_001.0)
-    answer = gateway.detect("?providers=rekognition,local&deadline_ms=700")
+    for _ in range(5):  # until it is known how long either usually takes
+        gateway.detect("?providers=local&cache=off")
+        gateway.detect("?providers=rekognition&cache=off")
+    before = gateway.total()["cost_usd"]
+    amazon.conduct.change(latency_ms_p50=4_000.0, latency_ms_p95=4_001.0)
+    answer = gateway.detect("?providers=rekognition,local&cache=off&deadline_ms=60000")
     assert (answer.json["provider"], answer.json["degraded"]) == ("local", True)
     assert attempts(answer)[0] == ("rekognition", "late", "0.001")
-    give_up_at = time.monotonic() + 5
-    while gateway.total()["cost_usd"] != "0.001" and time.monotonic() < give_up_at:
+    give_up_at = time.monotonic() + 30
+    while gateway.total()["cost_usd"] == before and time.monotonic() < give_up_at:
         time.sleep(0.05)
     total = gateway.total()
-    assert (total["cost_usd"], total["reserved_usd"], total["unknown_usd"]) == ("0.001", "0", "0")
+    assert (before, total["cost_usd"], total["reserved_usd"], total["unknown_usd"]) == ("0.005", "0.006", "0", "0")
 
 
 def test_a_repeated_request_gets_the_same_answer_and_is_charged_once(gateway, amazon):
@@ -352,10 +355,10 @@ def test_where_a_picture_was_taken_never_leaves_the_gateway(gateway, amazon):
 def test_stopping_lets_a_paid_call_settle(gateway_of, amazon):
     gateway = gateway_of("rekognition")
     amazon.conduct.change(latency_ms_p50=500.0, latency_ms_p95=501.0)
-    caller = threading.Thread(target=lambda: gateway.detect("?deadline_ms=3000"))
+    caller = threading.Thread(target=lambda: gateway.detect("?deadline_ms=60000"))
     seen_before = len(amazon.received)
     caller.start()
-    give_up_at = time.monotonic() + 5
+    give_up_at = time.monotonic() + 60
     while len(amazon.received) == seen_before and time.monotonic() < give_up_at:
         time.sleep(0.01)
     gateway.parts.close()

