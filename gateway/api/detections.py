@@ -67,7 +67,7 @@ class Detections(GatewayResource):
 
         def answer() -> Response:
             with stage("look"):
-                kept = self.parts.live.look(digest, asked.options, bill)
+                kept = self.parts.live.look(digest, asked.options, bill, lambda: _read(content, limits, reference))
             if kept:
                 return self._kept(kept, asked.options, bill, started)
             image = _read(content, limits, reference)

@@ -1,11 +1,13 @@
 """`/v1/experiments`: providers compared on our own pictures."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from flask import Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from cost.ledger import BudgetStatus
 from cost.ledger import LedgerUnavailable as Unavailable
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
@@ -164,30 +166,7 @@ class _ExperimentResource(GatewayResource):
             raise NotFound(str(error)) from error
 
     def _shown(self, one: Experiment) -> ExperimentOut:
-        terms = one.terms
-        money = spent(self.parts.ledger, terms)
-        return ExperimentOut(
-            name=one.name,
-            state=one.state,
-            mode=terms.mode,
-            arms=[ArmOut(name=arm.name, providers=list(arm.providers), strategy=arm.strategy, weight=arm.weight) for arm in terms.arms],
-            unit=terms.unit,
-            reference=terms.reference,
-            sample_rate=terms.sample_rate,
-            budget_usd=None if terms.budget is None else str(terms.budget),
-            spent_usd=None if money is None else str(money),
-            features=list(terms.features),
-            stop=StopIn(pictures=terms.stop.pictures, days=terms.stop.days, decided=terms.stop.decided, difference=terms.stop.difference),
-            min_confidence=terms.min_confidence,
-            iou_min=terms.iou_min,
-            created_by=one.created_by,
-            created_at=one.created_at,
-            started_at=one.started_at,
-            stopped_at=one.stopped_at,
-            stopped_because=one.stopped_because or None,
-            pictures=self.parts.experiments.pictures(one.name),
-            shed=one.shed,
-        )
+        return _shown(one, self.parts.experiments.pictures(one.name), self.parts.ledger.budgets())
 
     def _start(self, name: str) -> Experiment:
         try:
@@ -206,7 +185,9 @@ class Experiments(_ExperimentResource):
     @describes(Description("Every experiment, the newest first", answers=ExperimentsOut))
     def get(self) -> Response:
         """List them."""
-        return json_response(ExperimentsOut(experiments=[self._shown(one) for one in self.parts.experiments.all()]))
+        pictures, budgets = self.parts.experiments.counts(), self.parts.ledger.budgets()
+        shown = [_shown(one, pictures.get(one.name, 0), budgets) for one in self.parts.experiments.all()]
+        return json_response(ExperimentsOut(experiments=shown))
 
     @describes(
         Description(
@@ -314,3 +295,30 @@ class KeptPicture(GatewayResource):
         if not self.parts.pictures.delete(digest):
             raise NotFound(f"No picture {digest} is kept.")
         return Response(status=204)
+
+
+def _shown(one: Experiment, pictures: int, budgets: Sequence[BudgetStatus]) -> ExperimentOut:
+    terms = one.terms
+    money = spent(budgets, terms)
+    return ExperimentOut(
+        name=one.name,
+        state=one.state,
+        mode=terms.mode,
+        arms=[ArmOut(name=arm.name, providers=list(arm.providers), strategy=arm.strategy, weight=arm.weight) for arm in terms.arms],
+        unit=terms.unit,
+        reference=terms.reference,
+        sample_rate=terms.sample_rate,
+        budget_usd=None if terms.budget is None else str(terms.budget),
+        spent_usd=None if money is None else str(money),
+        features=list(terms.features),
+        stop=StopIn(pictures=terms.stop.pictures, days=terms.stop.days, decided=terms.stop.decided, difference=terms.stop.difference),
+        min_confidence=terms.min_confidence,
+        iou_min=terms.iou_min,
+        created_by=one.created_by,
+        created_at=one.created_at,
+        started_at=one.started_at,
+        stopped_at=one.stopped_at,
+        stopped_because=one.stopped_because or None,
+        pictures=pictures,
+        shed=one.shed,
+    )

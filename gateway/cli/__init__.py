@@ -16,6 +16,7 @@ _COMMANDS = {
     "ledger": "verify every entry and sum; confirm the clock",
     "records": "pictures that several providers answered: count, export, import",
     "tune": "learn from records when another answer is worth its price; list versions, go back",
+    "compare": "a folder of pictures shown to several providers: which is better, at what price, and where they differ",
     "backtest": "recorded answers replayed: is another answer worth its price?",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }

@@ -1,8 +1,9 @@
 """Asking an arm about a picture, as somebody who pays from the experiment's own budget."""
 
 import time
+from collections.abc import Iterable
 
-from cost.ledger import Budget, Ledger
+from cost.ledger import Budget, BudgetStatus, Ledger
 from cost.money import Money
 from gateway.dispatch import Dispatcher
 from gateway.errors import BudgetExhausted, GatewayError
@@ -29,10 +30,10 @@ def budget_of(terms: Terms) -> Budget | None:
     return Budget(f"experiment.{terms.name}", "tag", f"{TAG}:{terms.name}", "lifetime", "UTC", terms.budget, when_exhausted="reject")
 
 
-def spent(ledger: Ledger, terms: Terms) -> Money | None:
-    """What an experiment's budget has committed; None where it has none."""
+def spent(budgets: Iterable[BudgetStatus], terms: Terms) -> Money | None:
+    """What an experiment's budget has committed, of all budgets there are; None where it has none."""
     budget = budget_of(terms)
-    return next((status.committed for status in ledger.budgets() if budget and status.budget.name == budget.name), None)
+    return next((status.committed for status in budgets if budget and status.budget.name == budget.name), None)
 
 
 def check_spare_room(ledger: Ledger) -> None:

@@ -46,7 +46,7 @@ def tell_truth(
         NoExperiment: the picture is not in it.
     """
     ids = _ids(store, experiment, digest)
-    store.tell_truth(experiment.name, digest, things)
+    store.tell_truths(experiment.name, {digest: things})
     for record in (record for id_ in ids for record in comparisons.of_request(id_)):
         here = tuple(replace(found, confidence=None) for found in found_of(things, record.feature))
         with contextlib.suppress(UnknownComparison):  # deleted in this moment

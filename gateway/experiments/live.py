@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -35,6 +35,9 @@ _REFRESHED_EVERY_S = 1.0
 _LOOKED_EVERY = 50
 """Pictures between two looks at the verdict, where an experiment is to end by it."""
 
+_DONE_MAX = 50_000
+"""Pictures that a process remembers to have compared; the database knows all of them."""
+
 _FALL_BACK = (NoProviderAvailable, Overloaded, OverMaxCost)
 """An arm that can't answer costs its client nothing: the request goes the way it would have gone without the experiment."""
 
@@ -62,14 +65,24 @@ class LiveExperiments:
         self._shed: Counter[str] = Counter()
         self._looked_at: Counter[str] = Counter()
         self._asking: set[tuple[str, str]] = set()
+        self._done: set[tuple[str, str]] = set()
         self._guard = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="experiments", daemon=True)
         self._thread.start()
 
-    def look(self, digest: str, options: Options, bill: Bill) -> Kept | None:
-        """As `Dispatcher.look`; while there is an experiment its arm decides first, and needs the picture for it."""
-        return None if self._running and not options.dry_run else self._dispatcher.look(digest, options, bill)
+    def look(self, digest: str, options: Options, bill: Bill, picture: Callable[[], Image]) -> Kept | None:
+        """As `Dispatcher.look`, but in a split, whose arm decides what may serve. `picture` is read later, if it is to be compared."""
+        running = self._running
+        if any(one.terms.mode == "split" and _may_be_split(one, digest, options, bill) for one in running):
+            return None
+        kept = self._dispatcher.look(digest, options, bill)
+        if kept is not None:
+            known = ArmAnswer(kept.detections(), kept.provider, kept.model) if running else ArmAnswer()
+            for one in self._comparing(running, digest, options, bill):
+                mine = {one.terms.arms[0].name: known} if one.terms.mode == "shadow" else {}
+                self._compare_later(one, digest, options, bill, mine, picture, _size(kept.width, kept.height))
+        return kept
 
     def detect(self, image: Image, options: Options, bill: Bill, deadline: float) -> Outcome:
         """As `Dispatcher.detect`, in the arm of the split that the request belongs to; then let the other experiments have the picture."""
@@ -77,14 +90,14 @@ class LiveExperiments:
         if not running or options.dry_run:
             return self._dispatcher.detect(image, options, bill, deadline)
         with self.off_path.client():
-            split = next((one for one in running if one.terms.mode == "split" and _may_be_split(one, image, options, bill)), None)
+            split = next((one for one in running if one.terms.mode == "split" and _may_be_split(one, image.digest, options, bill)), None)
             if split is None:
                 outcome = self._dispatcher.detect(image, options, bill, deadline)
             else:
                 outcome = self._detect_in_arm(split, image, options, bill, deadline)
-        for one in running:
-            if one.terms.mode != "split" and _takes_part(one, image, options, bill):
-                self._compare_later(one, image, options, bill, outcome)
+        for one in self._comparing(running, image.digest, options, bill):
+            known = {arm.name: answer_of(outcome) for arm in one.terms.arms if _is_answer_of(arm, outcome, one)}
+            self._compare_later(one, image.digest, options, bill, known, lambda: image, _size(image.width, image.height))
         return outcome
 
     def refresh(self) -> None:
@@ -98,7 +111,7 @@ class LiveExperiments:
             days = one.terms.stop.days
             if days is not None and one.started_at and utc_now() >= one.started_at + timedelta(days=days):
                 self._stop(one, "its days are over")
-        self._running = tuple(self._store.running()) if running else ()
+        self._running = tuple(one for one in self._store.running() if one.terms.sample_rate) if running else ()
         with self._guard:
             shed, self._shed = self._shed, Counter()
         for name, count in shed.items():
@@ -115,7 +128,7 @@ class LiveExperiments:
             line.threads.close()  # the providers are the other dispatcher's, which closes them
 
     def _detect_in_arm(self, experiment: Experiment, image: Image, options: Options, bill: Bill, deadline: float) -> Outcome:
-        arm = arm_of(experiment.key, _unit(experiment, image, options, bill), experiment.terms.arms)
+        arm = arm_of(experiment.key, _unit(experiment, image.digest, options, bill), experiment.terms.arms)
         tags = bill.tags if len(bill.tags) >= TAGS_MAX else {**bill.tags, TAG: experiment.name}
         try:
             outcome = self._dispatcher.detect(image, arm.options(options), replace(bill, tags=tags), deadline)
@@ -128,20 +141,39 @@ class LiveExperiments:
         return outcome
 
     def _keep_later(self, experiment: Experiment, image: Image, options: Options, bill: Bill, answers: Mapping[str, ArmAnswer]) -> None:
-        unit = unit_hash(experiment.key, _unit(experiment, image, options, bill))
+        unit = unit_hash(experiment.key, _unit(experiment, image.digest, options, bill))
         observation = Observation(image.digest, unit, image.width, image.height, answers)
-        self.off_path.offer(Job(image, lambda: self._keep(experiment, image, observation), lambda: self._note_shed(experiment)))
+        size = _size(image.width, image.height)
+        self.off_path.offer(Job(size, lambda: self._keep(experiment, image, observation), lambda: self._note_shed(experiment)))
 
-    def _compare_later(self, experiment: Experiment, image: Image, options: Options, bill: Bill, outcome: Outcome) -> None:
-        unit = unit_hash(experiment.key, _unit(experiment, image, options, bill))
-        known = {arm.name: answer_of(outcome) for arm in experiment.terms.arms if _is_answer_of(arm, outcome, experiment)}
-        self.off_path.offer(Job(image, lambda: self._compare(experiment, image, unit, known), lambda: self._note_shed(experiment)))
+    def _comparing(self, running: Sequence[Experiment], digest: str, options: Options, bill: Bill) -> Iterator[Experiment]:
+        """The experiments that this picture is still to be compared in."""
+        if not options.dry_run:
+            for one in running:
+                if one.terms.mode != "split" and (one.name, digest) not in self._done and _takes_part(one, digest, options, bill):
+                    yield one
+
+    def _compare_later(
+        self,
+        experiment: Experiment,
+        digest: str,
+        options: Options,
+        bill: Bill,
+        known: Mapping[str, ArmAnswer],
+        picture: Callable[[], Image],
+        size: int,
+    ) -> None:
+        unit = unit_hash(experiment.key, _unit(experiment, digest, options, bill))
+        self.off_path.offer(Job(size, lambda: self._compare(experiment, picture(), unit, known), lambda: self._note_shed(experiment)))
 
     def _compare(self, experiment: Experiment, image: Image, unit: str, known: Mapping[str, ArmAnswer]) -> None:
         """Ask the arms whose answers are not known yet."""
         terms = experiment.terms
         with self._alone(experiment.name, image.digest) as first:
-            if not first or not self._still_running(experiment) or self._notes.has(terms.name, image.digest):
+            if not first or not self._still_running(experiment):
+                return
+            if self._notes.has(terms.name, image.digest):
+                self._note_done(terms.name, image.digest)
                 return
             answers = dict(known)
             try:
@@ -156,6 +188,7 @@ class LiveExperiments:
                 self._stop(experiment, "its budget is spent")
                 return
             self._keep(experiment, image, Observation(image.digest, unit, image.width, image.height, answers))
+            self._note_done(terms.name, image.digest)
 
     def _keep(self, experiment: Experiment, image: Image, observation: Observation) -> None:
         if not self._still_running(experiment):
@@ -193,6 +226,13 @@ class LiveExperiments:
     def _still_running(self, experiment: Experiment) -> bool:
         return any(one.name == experiment.name for one in self._running)
 
+    def _note_done(self, name: str, digest: str) -> None:
+        """So that a picture that comes again and again is not looked up each time."""
+        with self._guard:
+            if len(self._done) >= _DONE_MAX:
+                self._done.clear()
+            self._done.add((name, digest))
+
     def _note_shed(self, experiment: Experiment) -> None:
         with self._guard:
             self._shed[experiment.name] += 1
@@ -224,21 +264,26 @@ class LiveExperiments:
             self._stopped.wait(_REFRESHED_EVERY_S)
 
 
-def _takes_part(experiment: Experiment, image: Image, options: Options, bill: Bill) -> bool:
+def _takes_part(experiment: Experiment, digest: str, options: Options, bill: Bill) -> bool:
     """Whether a request asks everything that is compared, and its unit is in the sample."""
-    unit = _unit(experiment, image, options, bill)
+    unit = _unit(experiment, digest, options, bill)
     asked = set(experiment.terms.features) <= set(options.features)
     return bool(unit) and asked and is_sampled(experiment.key, unit, experiment.terms.sample_rate)
 
 
-def _may_be_split(experiment: Experiment, image: Image, options: Options, bill: Bill) -> bool:
+def _may_be_split(experiment: Experiment, digest: str, options: Options, bill: Bill) -> bool:
     """A client that says itself whom to ask is not overruled."""
-    return options.providers is None and options.strategy == "auto" and _takes_part(experiment, image, options, bill)
+    return options.providers is None and options.strategy == "auto" and _takes_part(experiment, digest, options, bill)
 
 
-def _unit(experiment: Experiment, image: Image, options: Options, bill: Bill) -> str:
+def _unit(experiment: Experiment, digest: str, options: Options, bill: Bill) -> str:
     """What the request is assigned by; "" where it doesn't say."""
-    return {"client": bill.client, "subject": options.subject or "", "image": image.digest}[experiment.terms.unit]
+    return {"client": bill.client, "subject": options.subject or "", "image": digest}[experiment.terms.unit]
+
+
+def _size(width: int, height: int) -> int:
+    """Bytes of a picture's pixels."""
+    return 3 * width * height
 
 
 def _is_answer_of(arm: Arm, outcome: Outcome, experiment: Experiment) -> bool:

@@ -63,7 +63,7 @@ def _latency(row: Row) -> tuple[float, float]:
 
 F1 = Metric("f1", "F1", "share", "higher", _scored(lambda s: (2 * s.right, 2 * s.right + s.wrong + s.missed)), by_score=True)
 PEOPLE = Metric("people", "Called right by people", "share", "higher", lambda row: (float(bool(row.people)), float(row.people is not None)))
-COST = Metric("cost_usd_per_1000", "Cost of 1,000 pictures", "usd_per_1000", "lower", lambda row: (_PICTURES * _usd(row), 1.0))
+COST = Metric("cost_usd_per_1000", "Cost of 1,000 pictures, as billed", "usd_per_1000", "lower", lambda row: (_PICTURES * _usd(row), 1.0))
 
 QUALITY = (
     F1,

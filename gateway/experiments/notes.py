@@ -22,6 +22,7 @@ class Notes:
         self._store, self._pictures, self._comparisons = store, pictures, comparisons
         self._waiting: list[tuple[Terms, str, Observation, bytes | None]] = []
         self._guard = threading.Lock()
+        self._writing = threading.Lock()
         self._expires_at = time.monotonic()
 
     def add(self, terms: Terms, image: Image, observation: Observation) -> None:
@@ -43,6 +44,10 @@ class Notes:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database is away; what waits waits on.
         """
+        with self._writing:
+            return self._write()
+
+    def _write(self) -> set[str]:
         if time.monotonic() >= self._expires_at:
             self._pictures.expire()
             self._expires_at = time.monotonic() + _EXPIRES_EVERY_S

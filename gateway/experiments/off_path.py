@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from providers.images import Image
-
 log = logging.getLogger(__name__)
 
 _WAITING_MAX = 256
@@ -18,16 +16,11 @@ _BYTES_MAX = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do with a picture; `shed` is called instead where there is no time or room for it."""
+    """Something to do with a picture, whose pixels take `size` bytes; `shed` is called instead where there is no time or room for it."""
 
-    image: Image
+    size: int
     work: Callable[[], None]
     shed: Callable[[], None]
-
-    @property
-    def size(self) -> int:
-        """Bytes that it holds while it waits."""
-        return len(self.image.content) + 3 * self.image.width * self.image.height
 
 
 class OffPath:

@@ -6,7 +6,7 @@ comparison records, which `tune` and `backtest` read.
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,10 @@ PICTURES_MAX = 20_000
 
 _FORGET = sa.delete(experiment_pictures).where(
     experiment_pictures.c.experiment == sa.bindparam("name"), experiment_pictures.c.digest == sa.bindparam("of_digest")
+)
+
+_FORGET_TRUTH = sa.delete(experiment_truths).where(
+    experiment_truths.c.experiment == sa.bindparam("name"), experiment_truths.c.digest == sa.bindparam("of_digest")
 )
 
 
@@ -119,6 +123,20 @@ class ExperimentStore:
         self._move(name, "running", {"state": "stopped", "stopped_at_us": to_us(self._now()), "stopped_because": because})
         return self.get(name)
 
+    def reopen(self, terms: Terms) -> Experiment:
+        """Go on with one that takes no clients' pictures, under terms that may have a higher budget.
+
+        Raises:
+            NoExperiment: none of this name, or one that takes clients' pictures.
+        """
+        known = self.get(terms.name)
+        if known.terms.sample_rate:
+            raise NoExperiment(f"The experiment {terms.name!r} compares clients' pictures. Choose another name.")
+        values = {"state": "running", "stopped_at_us": None, "stopped_because": "", "terms": write_terms(terms)}
+        with write_transaction(self._engine) as connection:
+            connection.execute(sa.update(experiments).where(experiments.c.name == terms.name).values(values))
+        return self.get(terms.name)
+
     def get(self, name: str) -> Experiment:
         """One experiment.
 
@@ -180,6 +198,13 @@ class ExperimentStore:
         with self._engine.connect() as connection:
             return list(connection.execute(sa.select(experiment_pictures.c.id).where(here)).scalars())
 
+    def counts(self) -> dict[str, int]:
+        """How many pictures each experiment has that has any."""
+        table = experiment_pictures.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(table.experiment, sa.func.count()).group_by(table.experiment))
+            return {name: int(count) for name, count in rows}
+
     def pictures(self, name: str) -> int:
         """How many it has."""
         count = sa.select(sa.func.count()).where(experiment_pictures.c.experiment == name)
@@ -207,19 +232,22 @@ class ExperimentStore:
             for row in rows
         ]
 
-    def tell_truth(self, name: str, digest: str, things: Sequence[Detection]) -> None:
-        """Say what is on a picture."""
-        self._put(experiment_truths, name, digest, {"things": json.dumps(pack(things), separators=(",", ":"))})
+    def tell_truths(self, name: str, truths: Mapping[str, Sequence[Detection]]) -> None:
+        """Say what is on pictures, by digest."""
+        if not truths:
+            return
+        rows = [{"experiment": name, "digest": digest, "things": json.dumps(pack(things))} for digest, things in truths.items()]
+        with write_transaction(self._engine) as connection:
+            connection.execute(_FORGET_TRUTH, [{"name": name, "of_digest": digest} for digest in truths])
+            connection.execute(sa.insert(experiment_truths), rows)
 
     def judge(self, name: str, digest: str, right: Iterable[str] | None, judged_by: str) -> None:
         """Say which arms are right about a picture; None takes it back."""
         values = {"arms": json.dumps(sorted(right or ())), "judged_by": judged_by, "at_us": to_us(self._now())}
-        self._put(experiment_verdicts, name, digest, None if right is None else values)
-
-    def _put(self, table: sa.Table, name: str, digest: str, values: dict[str, Any] | None) -> None:
+        table = experiment_verdicts
         with write_transaction(self._engine) as connection:
             connection.execute(sa.delete(table).where(table.c.experiment == name, table.c.digest == digest))
-            if values is not None:
+            if right is not None:
                 connection.execute(sa.insert(table).values(experiment=name, digest=digest, **values))
 
     def _move(self, name: str, state: State, values: dict[str, Any]) -> None:

@@ -9,6 +9,9 @@ from gateway.experiments.metrics import PEOPLE
 from gateway.experiments.report import ArmReport, PairReport, Report, ever_miss
 from gateway.experiments.statistics import PICTURES_MIN, Difference, pictures_needed
 
+_FEWEST_MORE = 10
+"""Pictures without a thing on them tell nothing, so that a handful may not be enough."""
+
 Kind = Literal["empty", "broken", "better", "equal", "undecided", "unknown"]
 
 
@@ -75,9 +78,9 @@ def _better(report: Report, leader: str, beaten: list[str]) -> Verdict:
     second = max(beaten, key=lambda arm: _quality(report, arm))
     lead, difference = _lead(report, leader, second)
     reach = (difference.always.high - difference.always.low) / 2
-    said = f"{leader} is better: {_what(report)} {_share(_quality(report, leader))} against {_share(_quality(report, second))} of {second}"
-    between = f"{_points(lead)} points more, surely between {_points(lead - reach)} and {_points(lead + reach)}"
-    return Verdict("better", f"{said} ({between}). {_money(report, leader, second)}", leader)
+    said = f"{leader} is better than {_listed(beaten)}: {_what(report)} {_share(_quality(report, leader))}"
+    between = f"{_points(lead)} points more than {second}, surely between {_points(lead - reach)} and {_points(lead + reach)}"
+    return Verdict("better", f"{said} ({between}), {_money(report, leader, second)}.", leader)
 
 
 def _equal(report: Report, level: list[str], beaten: list[str]) -> Verdict:
@@ -88,8 +91,8 @@ def _equal(report: Report, level: list[str], beaten: list[str]) -> Verdict:
     if all(_price(report.arms[arm]) == _price(report.arms[cheapest]) for arm in others):
         said = f"{_listed(level)} are equally good within {points} points{less}, and cost the same: choose by speed or by contract."
         return Verdict("equal", said)
-    said = f"{_listed(level)} are equally good within {points} points{less}: take {cheapest}, it costs less."
-    return Verdict("equal", f"{said} {_money(report, cheapest, others[0])}", cheapest)
+    said = f"{_listed(level)} are equally good within {points} points{less}: take {cheapest}"
+    return Verdict("equal", f"{said}, {_money(report, cheapest, max(others, key=lambda arm: _price(report.arms[arm])))}.", cheapest)
 
 
 def _undecided(report: Report, leader: str, open_: list[str], beaten: list[str]) -> Verdict:
@@ -100,9 +103,9 @@ def _undecided(report: Report, leader: str, open_: list[str], beaten: list[str])
     so_far = f"after {_count(difference.pictures)}, {leader} is {_points(lead)} points ahead of {rival}, which may be chance"
     if not lead > 0:
         so_far = f"after {_count(difference.pictures)}, {leader} and {rival} are level"
-    also = f" Both are better than {_listed(beaten)}." if beaten else ""
-    when = f" About {_count(more)} more should tell." if more else " More pictures than anybody would send are needed to tell."
-    return Verdict("undecided", f"Still open: {so_far}.{also}{when}", None, more)
+    also = f"; {leader} is better than {_listed(beaten)}" if beaten else ""
+    when = f"about {_count(more)} more should tell" if more else "more pictures than anybody would send are needed to tell"
+    return Verdict("undecided", f"Still open: {so_far}{also}; {when}.", None, more)
 
 
 def _unknown(report: Report) -> Verdict:
@@ -110,13 +113,13 @@ def _unknown(report: Report) -> Verdict:
     pairs = [pair for pair in report.pairs if pair.agreement is not None and math.isfinite(pair.agreement.value)]
     first, *_, last = report.arms
     if not pairs:
-        return Verdict("unknown", f"Nothing says which answers are right. {_money(report, first, last)}")
+        return Verdict("unknown", f"Nothing says which answers are right; {first} answered {_money(report, first, last)}.")
     pair = min(pairs, key=lambda pair: pair.agreement.value if pair.agreement else 1.0)
     assert pair.agreement is not None
     agree = f"{pair.baseline} and {pair.arm} agree to {_share(pair.agreement.value)}; who is right where they differ nobody has said"
     left = max(0, PICTURES_MIN - report.people)
-    judge = f": judge {left} more pictures below, or name a truth." if left else ": name a truth."
-    return Verdict("unknown", f"{agree}{judge} {_money(report, pair.baseline, pair.arm)}")
+    judge = f"judge {left} pictures more, or tell the truth about them" if left else "tell the truth about some pictures"
+    return Verdict("unknown", f"{agree} ({judge}); {pair.baseline} answered {_money(report, pair.baseline, pair.arm)}.")
 
 
 def _needed(report: Report, leader: str, arm: str) -> int | None:
@@ -125,7 +128,7 @@ def _needed(report: Report, leader: str, arm: str) -> int | None:
     lead, difference = _lead(report, leader, arm)
     reach = max(abs(lead), report.terms.stop.difference - abs(lead))
     total = pictures_needed(reach, difference.deviation, ever_miss(report.quality, report.metrics, report.quality, len(report.arms)))
-    return None if total is None else max(total - difference.pictures, 1)
+    return None if total is None else max(total - difference.pictures, _FEWEST_MORE)
 
 
 def _lead(report: Report, leader: str, arm: str) -> tuple[float, Difference]:
@@ -152,19 +155,19 @@ def _or_less(value: float) -> float:
 
 def _what(report: Report) -> str:
     if report.quality is PEOPLE:
-        return "people call it right in"
-    return "F1" if report.judged.yardstick == "truth" else f"agreement with {report.judged.reference}"
+        return "people call it right for"
+    return "it is right to" if report.judged.yardstick == "truth" else f"it agrees with {report.judged.reference} to"
 
 
 def _money(report: Report, one: str, other: str) -> str:
     mine, theirs = report.arms[one], report.arms[other]
-    prices = f"1,000 pictures cost {_usd(_price(mine))} USD from {one}, {_usd(_price(theirs))} from {other}"
+    prices = f"for {_usd(_price(mine))} USD a 1,000 pictures against {_usd(_price(theirs))} from {other}"
     more_right = _right(mine) - _right(theirs)
     more_cost = mine.cost - theirs.cost
     comparable = mine.pictures == theirs.pictures and report.judged.yardstick == "truth"
     if comparable and more_right > 0 and more_cost.nanos > 0:
-        return f"{prices}: {_usd(Money(more_cost.nanos // more_right))} for each further correct detection."
-    return f"{prices}."
+        return f"{prices}, which is {_usd(Money(more_cost.nanos // more_right))} USD for each further correct detection"
+    return prices
 
 
 def _price(arm: ArmReport) -> Money:

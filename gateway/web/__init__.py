@@ -18,6 +18,7 @@ from gateway.web.attempts import LoginAttempts
 from gateway.web.budgets import BudgetEnd, BudgetPage, BudgetsPage
 from gateway.web.context import equip_templates
 from gateway.web.costs import CostRowsFile, CostRowsPage, CostsFile, CostsPage
+from gateway.web.experiments import ExperimentPage, ExperimentPicture, Experiments
 from gateway.web.gate import keep_form_secret
 from gateway.web.home import Home
 from gateway.web.login import Login, Logout
@@ -36,6 +37,9 @@ PAGES: dict[str, type[Page]] = {
     "/budgets/<name>": BudgetPage,
     "/budgets/<name>/end": BudgetEnd,
     "/prices": PricesPage,
+    "/experiments": Experiments,
+    "/experiments/<name>": ExperimentPage,
+    "/experiments/<name>/pictures/<digest>": ExperimentPicture,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""

@@ -36,7 +36,9 @@ class Lab:
         """The n-th picture, as the resource asks about it."""
         asked = Options(**options)
         image = read_image(jpeg(shade=n % 256, width=64 + n // 256), ImageLimits())
-        return self.live.detect(image, asked, Bill(new_id(), client, asked.tags), time.monotonic() + self.dispatcher.time_limit_s(asked))
+        bill = Bill(new_id(), client, asked.tags)
+        kept = self.live.look(image.digest, asked, bill, lambda: image)
+        return kept or self.live.detect(image, asked, bill, time.monotonic() + self.dispatcher.time_limit_s(asked))
 
     def settle(self):
         """Until everything behind the requests is done and written."""

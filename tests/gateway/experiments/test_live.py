@@ -6,6 +6,7 @@ import pytest
 
 from cost.ledger import Budget
 from cost.money import Money
+from gateway.cache.store import MemoryStore
 from gateway.experiments.making import BadTerms
 from gateway.experiments.store import ExperimentExists
 from gateway.experiments.terms import Arm, Stop
@@ -106,12 +107,12 @@ def test_what_was_compared_is_kept_as_records_that_tuning_reads(lab_of, toys):
 def test_a_split_answers_each_client_from_one_arm_and_bills_it_as_ever(lab_of, toys):
     lab = lab_of(*toys)
     lab.run(terms("amazon", "google", mode="split", unit="client"))
-    providers = {client: {lab.ask(n, client=client).provider for n in range(3)} for client in ("ann", "bob", "cleo", "dan", "eve", "fay")}
+    providers = {client: {lab.ask(n, client=f"client {client}").provider for n in range(2)} for client in range(24)}
     lab.settle()
     assert all(len(used) == 1 for used in providers.values())
     assert set().union(*providers.values()) == {"amazon", "google"}
-    assert len(lab.seen()) == 18
-    assert len({one.unit for one in lab.seen()}) == 6
+    assert len(lab.seen()) == 48
+    assert len({one.unit for one in lab.seen()}) == 24
 
 
 def test_a_subject_stays_in_its_arm_and_who_names_none_takes_no_part(lab_of, toys):
@@ -223,3 +224,22 @@ def test_pictures_are_kept_only_where_that_is_turned_on(lab_of, toys, days):
     assert (lab.pictures.get(digest) is not None) is bool(days)
     assert lab.pictures.delete(digest) is bool(days)
     assert lab.pictures.get(digest) is None
+
+
+def test_a_kept_answer_costs_its_client_nothing_and_is_compared_once(lab_of, toys):
+    lab = lab_of(*toys, store=MemoryStore())
+    lab.ask(4, providers="amazon")
+    lab.run(terms(Arm("live"), Arm("google", ("google",)), mode="shadow", budget=CENT))
+    kept = [lab.ask(4, providers="amazon") for _ in range(3)]
+    lab.settle()
+    assert {type(one).__name__ for one in kept} == {"Kept"}
+    (seen,) = lab.seen()
+    assert (seen.answers["live"].provider, seen.answers["live"].cost, seen.answers["live"].latency_ms) == ("amazon", Money.usd("0"), None)
+    assert toys[1].asked == 1
+
+
+def test_a_split_is_not_answered_with_what_was_kept_for_everybody(lab_of, toys):
+    lab = lab_of(*toys, store=MemoryStore())
+    assert lab.ask(4).provider in {"amazon", "local"}
+    lab.run(terms(Arm("google", ("google",)), Arm("none", ("local",), weight=0), mode="split"))
+    assert lab.ask(4).provider == "google"

@@ -30,7 +30,7 @@ def test_what_was_answered_is_read_as_it_was_kept(toybox):
         "b": ArmAnswer(error="deadline_exceeded"),
     }
     store.add([("trial", "id-1", Observation("d" * 64, "u", 640, 480, answers))])
-    store.tell_truth("trial", "d" * 64, [thing("zebra")])
+    store.tell_truths("trial", {"d" * 64: [thing("zebra")]})
     store.judge("trial", "d" * 64, ["a"], "ann")
     (seen,) = store.observations("trial")
     assert seen.answers == answers
