@@ -93,6 +93,10 @@ class Models:
                 raise
             return newer, newer.batcher.predict(picture, deadline)
 
+    def wait_until_loaded(self) -> None:
+        """Wait for the first load to end, well or not."""
+        self._loaded.exception()
+
     def reload(self) -> tuple[Served, ...]:
         """Read the files again and let what they say now take over. Returns once it has.
 

@@ -1,97 +1,108 @@
-"""What batching and the server cost and bring: `python tests/benchmarks/bench_local_model.py`, from the root of the repository.
+"""What the model server costs and bears: `python -m tests.benchmarks.bench_local_model [throughput] [load]`.
 
-All in one run on the same cores and the same pictures, so that the ratios mean something on a busy machine too:
-a bare loop that decodes and predicts, the batcher under threads, and the server under clients. Then the server at 25 to 150 % of its rate.
+throughput  pictures a second through the server under 32 clients, beside a bare loop that decodes and predicts the same pictures in the
+            same layout (a process, a thread a core, batches of 8); rounds take turns, so that the ratio means something on a busy machine.
+            Beside it CPU time a picture, which other processes disturb less. The server's clients run on the same cores, at its expense.
+load        arrivals at 25 to 150 % of what it bore: answers a second, p50, p99, batch fill; what is refused, and how fast.
+
+Every answer under load is compared with the picture's own. Pictures: ../shared/coco128, 200 kB on average, or tests/photos.
 """
 
 import json
 import os
-import queue
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
+from tests.benchmarks.load import Client, closed, opened, percentile, post
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from local_model.batching import Batcher  # noqa: E402 -- the project is not installed where benches run
-from local_model.predictor import Predictor  # noqa: E402
-from local_model.server import decoded  # noqa: E402
-from providers.deadline_sockets import pool_for  # noqa: E402
-
 SHARED = ROOT.parent / "shared" / "coco128" / "images"
 PICTURES = sorted((SHARED if SHARED.is_dir() else ROOT / "tests" / "photos").glob("*.jpg"))
-CLIENTS = 32
-SECONDS = 8
+CLIENTS, ROUNDS, SECONDS, BATCH = 32, 5, 6, 8
 
 
-def rate(work, threads, seconds=SECONDS):
-    """Calls of `work(number)` a second from so many threads."""
-    done, stop = Counter(), time.monotonic() + seconds
-
-    def loop(thread):
-        number = thread
-        while time.monotonic() < stop:
-            work(number % len(PICTURES))
-            done[thread] += 1
-            number += threads
-
-    workers = [threading.Thread(target=loop, args=(thread,)) for thread in range(threads)]
-    began = time.monotonic()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(done.values()) / (time.monotonic() - began)
-
-
-def bare_loop(predictor, contents, batch):
-    def eight(number):
-        predictor.predict([decoded(contents[(number * batch + n) % len(contents)]) for n in range(batch)])
-
-    return rate(eight, 1) * batch
-
-
-def infer(pool, content):
+def infer(content):
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(content) + 4}}
-    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    head = json.dumps({"inputs": [tensor]}).encode()
     body = head + len(content).to_bytes(4, "little") + content
-    headers = {"Inference-Header-Content-Length": str(len(head))}
-    return pool.request("POST", "/v2/models/nanodet-g-416/infer", body=body, headers=headers, retries=False).status
+    return post("/v2/models/nanodet-g-416/infer", body, {"Inference-Header-Content-Length": len(head)})
 
 
-def at_load(pool, contents, per_second, seconds=SECONDS):
-    """Open arrivals: latencies of what was answered (ms), how long refusals took (ms), by status."""
-    latencies, statuses, jobs = {200: [], 503: []}, Counter(), queue.Queue()
+class BareLoop:
+    """Decode and predict, batch by batch, in as many threads as the server has lanes."""
 
-    def client():
-        while (job := jobs.get()) is not None:
-            due, number = job
-            time.sleep(max(due - time.monotonic(), 0))
-            began = time.monotonic()
-            status = infer(pool, contents[number % len(contents)])
-            statuses[status] += 1
-            latencies.setdefault(status, []).append((time.monotonic() - began) * 1000)
+    def __init__(self, contents):
+        from local_model.predictor import Predictor  # noqa: PLC0415 -- torch
 
-    workers = [threading.Thread(target=client) for _ in range(96)]
-    start = time.monotonic()
-    for number in range(int(per_second * seconds)):
-        jobs.put((start + number / per_second, number))
-    for _ in workers:
-        jobs.put(None)
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return latencies, statuses, time.monotonic() - start
+        self.predictor = Predictor.load()
+        self.predictor.warm()
+        self.contents = contents
+        self.own = [seen for start in range(0, len(contents), BATCH) for seen in self.predictor.predict(contents[start : start + BATCH])]
+
+    def run(self, seconds):
+        """Pictures a second, and CPU milliseconds a picture."""
+        done, stop, cpu = [0] * self.predictor.lanes, time.monotonic() + seconds, time.process_time()
+
+        def loop(lane):
+            at = lane * BATCH
+            while time.monotonic() < stop:
+                self.predictor.predict([self.contents[(at + n) % len(self.contents)] for n in range(BATCH)])
+                done[lane] += BATCH
+                at += BATCH * len(done)
+
+        began = time.monotonic()
+        threads = [threading.Thread(target=loop, args=(lane,)) for lane in range(len(done))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(done) / (time.monotonic() - began), (time.process_time() - cpu) * 1000 / sum(done)
+
+    def check(self, number, body):
+        """That an answer is the picture's own: its best box, to the noise of 16-bit sums."""
+        told = {output["name"]: output["data"] for output in json.loads(body)["outputs"]}
+        own = self.own[number]
+        if len(own.labels) and own.confidences[0] > 0.2:
+            near = [
+                n
+                for n, label in enumerate(told["classes"])
+                if label == own.labels[0] and abs(told["scores"][n] - own.confidences[0]) < 0.05
+            ]
+            assert near, f"picture {number} was answered with another's boxes"
 
 
-def percentile(values, share):
-    return sorted(values)[min(int(share * len(values)), len(values) - 1)] if values else float("nan")
+class ModelServer:
+    def __init__(self, folder):
+        self.address = f"unix:{folder}/m.sock"
+        environ = {**os.environ, "MODEL_BIND": self.address, "DIE_WITH_PARENT": "1"}
+        self.process = subprocess.Popen([sys.executable, "-m", "local_model"], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
+        while not self._ready():
+            time.sleep(0.1)
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self._worker = children[0]
+
+    def _ready(self):
+        try:
+            return Client(self.address).send(b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        except OSError:
+            return False
+
+    def cpu_s(self):
+        fields = Path(f"/proc/{self._worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def metric(self, name):
+        _, body = Client(self.address).send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        return sum(float(line.split()[-1]) for line in body.decode().splitlines() if line.startswith((f"{name}{{", f"{name} ")))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 def say(line):
@@ -99,45 +110,53 @@ def say(line):
     sys.stdout.flush()
 
 
-def main():
-    contents = [path.read_bytes() for path in PICTURES]
-    predictor = Predictor.load()
-    predictor.warm()
-    loops = {batch: bare_loop(predictor, contents, batch) for batch in (1, 8)}
-    batcher = Batcher(predictor)
-    batched = rate(lambda number: batcher.predict(decoded(contents[number])), 16)
-    fill = batcher.counts.images / max(batcher.counts.batches, 1)
-    batcher.close()
-    say(f"bare loop, batch 1: {loops[1]:.1f} images/s; batch 8: {loops[8]:.1f}")
-    say(f"batcher, 16 threads: {batched:.1f} images/s = {batched / loops[8]:.0%} of the loop of 8; {fill:.1f} images a batch")
-    with tempfile.TemporaryDirectory() as folder:
-        environ = {**os.environ, "MODEL_BIND": f"unix:{folder}/m.sock", "DIE_WITH_PARENT": "1"}
-        server = subprocess.Popen([sys.executable, "-m", "local_model"], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
-        pool = pool_for(f"unix:{folder}/m.sock", 128)
-        try:
-            measure_server(pool, contents, loops[8])
-        finally:
-            server.terminate()
-            server.wait()
+def throughput(server, loop, requests):
+    rows = []
+    for _ in range(ROUNDS):
+        bare, bare_cpu = loop.run(SECONDS)
+        cpu, images = server.cpu_s(), server.metric("model_images_total")
+        served, _, errors = closed(server.address, requests, CLIENTS, SECONDS, loop.check)
+        assert not errors, errors
+        served_cpu = (server.cpu_s() - cpu) * 1000 / (server.metric("model_images_total") - images)
+        rows.append((bare, served, served / bare, bare_cpu / served_cpu))
+        say(f"  bare {bare:5.1f} images/s, {bare_cpu:.1f} ms of CPU each; server {served:5.1f} = {served / bare:.0%}, {served_cpu:.1f} ms")
+    bare, served, ratio, cpu_ratio = (statistics.median(column) for column in zip(*rows, strict=True))
+    say(f"median: bare {bare:.1f}, server {served:.1f} images/s under {CLIENTS} clients = {ratio:.0%}; by CPU a picture {cpu_ratio:.0%}")
 
 
-def measure_server(pool, contents, loop):
-    ready = False
-    while not ready:
-        time.sleep(0.2)
-        try:
-            ready = pool.request("GET", "/v2/health/ready", retries=False).status == 200
-        except Exception:  # noqa: BLE001 -- no socket yet
-            continue
-    served = rate(lambda number: infer(pool, contents[number]), CLIENTS)
-    say(f"server, {CLIENTS} clients: {served:.1f} images/s = {served / loop:.0%} of the loop of 8")
+def load(server, requests):
+    """Each level's capacity is measured just before it: on a shared machine it is another one every minute."""
     for share in (0.25, 0.5, 0.75, 1.0, 1.5):
-        latencies, statuses, seconds = at_load(pool, contents, served * share)
-        answered, refused = latencies[200], latencies[503]
+        capacity, _, _ = closed(server.address, requests, CLIENTS, SECONDS / 2)
+        images, batches = server.metric("model_images_total"), server.metric("model_batches_total")
+        latencies, seconds = opened(server.address, requests, capacity * share, SECONDS * 2)
+        images, batches = server.metric("model_images_total") - images, server.metric("model_batches_total") - batches
+        answered = [due for due, _ in latencies.get(200, [])]
+        refused = [took for _, took in latencies.get(503, [])]
         say(
-            f"at {share:4.0%}: {len(answered) / seconds:5.1f} images/s, p50 {percentile(answered, 0.5):.0f} ms, "
-            f"p99 {percentile(answered, 0.99):.0f} ms; refused {statuses[503]}, p50 {percentile(refused, 0.5):.1f} ms"
+            f"at {share:4.0%} of {capacity:4.1f}: {len(answered) / seconds:5.1f} images/s, p50 {percentile(answered, 0.5):4.0f} ms, "
+            f"p99 {percentile(answered, 0.99):4.0f} ms, {images / max(batches, 1):.1f} a batch; "
+            f"refused {len(refused)}, p50 {percentile(refused, 0.5):.1f} ms, p99 {percentile(refused, 0.99):.1f} ms"
         )
+
+
+def main():
+    wanted = sys.argv[1:] or ["throughput", "load"]
+    contents = [path.read_bytes() for path in PICTURES]
+    requests = [infer(content) for content in contents]
+    size = sum(map(len, contents)) / len(contents) / 1000
+    say(f"{len(contents)} pictures, {size:.0f} kB on average; load average {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        loop, server = BareLoop(contents), ModelServer(folder)
+        try:
+            closed(server.address, requests, CLIENTS, 2)  # warm
+            if "throughput" in wanted:
+                throughput(server, loop, requests)
+            if "load" in wanted:
+                load(server, requests)
+        finally:
+            server.stop()
+    say(f"load average {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

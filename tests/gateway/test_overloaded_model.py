@@ -1,0 +1,72 @@
+"""A model server whose queue is full, and a gateway before it that goes elsewhere."""
+
+import threading
+
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local_model.predictor import Predictor
+from local_model.server import Server
+from tests.clouds import rekognition
+from tests.conftest import PHOTOS
+from tests.gateway.apps import app_of
+from tests.gateway.test_with_clouds import LABELS
+from tests.processes import free_port
+
+PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
+HEADERS = {"Authorization": "Bearer operators-own-key"}
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture
+def full_server():
+    """The real model server, with room for nobody."""
+    application = Server([Predictor.load], queue_max=0)
+    application.models.wait_until_loaded()
+    port = free_port()
+    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{port}", application
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    application.close()
+
+
+@pytest.fixture
+def amazon():
+    amazon = rekognition.StandIn()
+    amazon.answers["DetectLabels"] = LABELS
+    yield amazon
+    amazon.close()
+
+
+def test_a_full_queue_is_overloaded_and_the_next_provider_answers(full_server, amazon, tmp_path):
+    url, model = full_server
+    environ = {
+        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+        "GATEWAY_SPOOL": str(tmp_path / "spool"),
+        "GATEWAY_ADMIN_KEY": "operators-own-key",
+        "GATEWAY_PROVIDERS": "local,rekognition",
+        "GATEWAY_LOCAL_MODEL_URL": url,
+        **amazon.environ,
+    }
+    app = app_of(environ)
+    try:
+        response = app.test_client().post(
+            "/v1/detections?strategy=cheapest&cache=off&deadline_ms=30000", data=PHOTO, content_type="image/jpeg", headers=HEADERS
+        )
+        assert response.status_code == 200, response.text
+        outcomes = [(attempt["provider"], attempt["outcome"]) for attempt in response.json["attempts"]]
+        assert outcomes[-1] == ("rekognition", "answered")
+        assert set(outcomes[:-1]) == {("local", "overloaded")}
+        assert model.models.all()[0].batcher.counts.images == 0
+        providers = app.test_client().get("/v1/providers", headers=HEADERS).json["providers"]
+        assert all(circuit["state"] == "closed" for circuit in providers[0]["circuit"])
+    finally:
+        app.extensions["gateway"].close()
