@@ -26,6 +26,7 @@ from providers.formats import format_of, open_picture
 from providers.google_vision_answers import IN_PIXELS, MODEL, parse
 from providers.images import Image, ImageError
 from providers.once import Once
+from providers.renewal import Renewal
 
 NAME = "google_vision"
 
@@ -97,6 +98,7 @@ class GoogleVision:
         self._insecure = insecure
         self._calls = Bulkhead(NAME, CALLS_MAX)
         self._unreadable: set[str] = set()
+        self._renewal = Renewal(lambda: GoogleVision._client.forget(self))
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
         """One request; each feature is a unit of its own."""
@@ -150,8 +152,12 @@ class GoogleVision:
                 request=vision.BatchAnnotateImagesRequest.wrap(request), retry=None, timeout=attempt.left_s
             )
         except GoogleAPICallError as error:
-            raise translated(error) from error
+            refused = translated(error)
+            if isinstance(refused, ProviderMisconfigured):
+                self._renewal.refused()
+            raise refused from error
         except GoogleAuthError as error:
+            self._renewal.refused()
             raise ProviderMisconfigured(str(error)) from error
         return vision.BatchAnnotateImagesResponse.pb(answer)
 

@@ -32,5 +32,10 @@ class Once(Generic[T]):
         with kept.setdefault("_once", threading.RLock()):
             if self._name not in kept:
                 kept[self._name] = self._make(instance)
-        value: T = kept[self._name]
+            value: T = kept[self._name]
         return value
+
+    def forget(self, instance: object) -> None:
+        """Let it be made anew when it is next asked for. Who has it keeps it."""
+        with instance.__dict__.setdefault("_once", threading.RLock()):
+            instance.__dict__.pop(self._name, None)

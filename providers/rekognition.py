@@ -21,6 +21,7 @@ from providers.errors import (
 from providers.images import Image, ImageError
 from providers.once import Once
 from providers.rekognition_answers import parse
+from providers.renewal import Renewal
 
 NAME = "rekognition"
 _API = "Rekognition 2016-06-27"
@@ -102,6 +103,22 @@ ERRORS: Mapping[str, type[ProviderError]] = MappingProxyType(
 )
 
 
+_CREDENTIALS_REFUSED = frozenset(
+    {
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+
+
 class Rekognition:
     """One account and region. Its client is made on the first call: after fork, once a process, shared by its threads."""
 
@@ -117,6 +134,7 @@ class Rekognition:
         self._session_options = session_options
         self._calls = Bulkhead(NAME, CALLS_MAX)
         self._unreadable: set[str] = set()
+        self._renewal = Renewal(lambda: Rekognition._client.forget(self))
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
         """One call an operation. Objects and labels come from one, billed once."""
@@ -167,6 +185,7 @@ class Rekognition:
         except ClientError as error:
             raise self._refused(error, picture) from error
         except BotoCoreError as error:  # no credentials, no region, ...: it does not send, our transport does
+            self._renewal.refused()
             raise ProviderMisconfigured(str(error)) from error
         except ProviderError:
             raise
@@ -178,7 +197,10 @@ class Rekognition:
 
     def _refused(self, error: Any, picture: dict[str, Any]) -> ProviderError:
         refused = translated(error)
-        if error.response["Error"]["Code"] == "InvalidS3ObjectException" and "S3Object" in picture:
+        code = error.response["Error"]["Code"]
+        if code in _CREDENTIALS_REFUSED:
+            self._renewal.refused()
+        if code == "InvalidS3ObjectException" and "S3Object" in picture:
             if len(self._unreadable) < _UNREADABLE_MAX:
                 self._unreadable.add(picture["S3Object"]["Bucket"])
             refused.retryable = True  # Rekognition may not read the bucket, or not from its region: the next call carries the picture

@@ -233,6 +233,19 @@ def test_without_credentials_nothing_is_sent(monkeypatch, tmp_path):
     provider.close()
 
 
+def test_rotated_credentials_are_read_without_a_restart(google):
+    """The key's file is read when a client is made: whoever is refused gets a new one."""
+    provider = registry.build("google_vision", google.environ)
+    assert ask(provider, picture(), "objects")
+    before = provider._client
+    google.conduct.change(fault="UNAUTHENTICATED", fault_times=1)
+    with pytest.raises(ProviderMisconfigured):
+        ask(provider, picture(), "objects")
+    assert ask(provider, picture(), "objects")
+    assert provider._client is not before
+    provider.close()
+
+
 def test_after_closing_nothing_is_sent(google):
     provider = registry.build("google_vision", google.environ)
     provider.close()

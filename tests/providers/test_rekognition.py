@@ -312,3 +312,34 @@ def test_all_problems_are_told_at_once(monkeypatch, tmp_path):
     with pytest.raises(BadEnvironment) as caught:
         registry.build("rekognition", {"AWS_ENDPOINT_URL_REKOGNITION": "x", "GATEWAY_REKOGNITION_X": "1", "AWS_ACCESS_KEY_ID": "A"})
     assert len(caught.value.problems) == 4
+
+
+def test_rotated_credentials_are_read_without_a_restart(amazon, monkeypatch, tmp_path):
+    def write(access_key):
+        (tmp_path / "credentials").write_text(f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = x\n")
+
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    write("AKIAOLD")
+    environ = {name: value for name, value in amazon.environ.items() if "KEY" not in name}
+    provider = registry.build("rekognition", environ)
+    assert ask(provider, picture(), "objects")
+    write("AKIANEW")
+    amazon.conduct.change(fault="ExpiredTokenException", fault_times=1)
+    with pytest.raises(ProviderMisconfigured) as refused:
+        ask(provider, picture(), "objects")
+    assert not refused.value.maybe_billed
+    assert ask(provider, picture(), "objects")
+    assert [line["account"] for line in amazon.bill.lines] == ["AKIAOLD", "AKIANEW"]
+    provider.close()
+
+
+def test_credentials_that_come_later_than_the_process_are_found(amazon, monkeypatch, tmp_path):
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    provider = registry.build("rekognition", {name: value for name, value in amazon.environ.items() if "KEY" not in name})
+    with pytest.raises(ProviderMisconfigured):
+        ask(provider, picture(), "objects")
+    (tmp_path / "none").write_text("[default]\naws_access_key_id = AKIANEW\naws_secret_access_key = x\n")
+    assert ask(provider, picture(), "objects")
+    provider.close()
