@@ -87,6 +87,12 @@ class ImageTooLarge(GatewayError):
     status, code, title = 413, "image_too_large", "The image is too large"
 
 
+class FileTooLarge(GatewayError):
+    """An invoice of more bytes than are taken."""
+
+    status, code, title = 413, "file_too_large", "The file is too large"
+
+
 class UnsupportedMediaType(GatewayError):
     """A format, or a Content-Type, that is not taken."""
 

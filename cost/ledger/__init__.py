@@ -13,6 +13,7 @@ Where what happens:
     usage        answers that cost no money;  rollups: daily sums
     reports      what was spent, by any keys;  details: the rows behind a number;  filters, cursors: which rows, from where
     journal      the chain of hashes;  verify: checks it and every sum
+    reconciliations  invoices against the ledger, and what is booked;  invoiced: the ledger's side
     schema       the tables;  stores: SQLite and PostgreSQL;  clock, times: what time it is
 """
 

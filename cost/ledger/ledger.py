@@ -24,6 +24,7 @@ from cost.ledger.filters import CostFilter
 from cost.ledger.flights import FlightDesk
 from cost.ledger.idempotency import Claim
 from cost.ledger.operations import Alone, ClaimKey, FreeKey, Operation, SaveAnswer
+from cost.ledger.reconciliations import ReconciliationDesk
 from cost.ledger.recovery import PAGE, sweep
 from cost.ledger.schema import budget_alerts, unit_counters
 from cost.ledger.settlement import Resolve
@@ -87,6 +88,7 @@ class Ledger:
         self._alerts_insert = store.insert_new(budget_alerts)
         self._next_sweep_s = time.monotonic()
         self.flights = FlightDesk(engine, store, self._alone, self.now)
+        self.reconciliations = ReconciliationDesk(engine, prices, self._alone)
         self._writer = Writer(BatchRunner(store, BookKeeper(store, prices), self._clock, crashpoint), self._do_chores, tick_s)
 
     # What happens to a call's money.

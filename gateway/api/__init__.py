@@ -23,6 +23,7 @@ from gateway.api.keys import KeyOfName, KeysOfAll
 from gateway.api.metrics import Metrics
 from gateway.api.openapi import OpenApi
 from gateway.api.providers import Providers
+from gateway.api.reconciliations import ReconciliationAcceptance, ReconciliationOfId, Reconciliations
 from gateway.parts import Parts
 
 RESOURCES = {
@@ -31,6 +32,9 @@ RESOURCES = {
     "/v1/costs": Costs,
     "/v1/costs/in-house": InHouseCosts,
     "/v1/costs/entries": CostEntries,
+    "/v1/costs/reconciliations": Reconciliations,
+    "/v1/costs/reconciliations/<reconciliation_id>": ReconciliationOfId,
+    "/v1/costs/reconciliations/<reconciliation_id>/accept": ReconciliationAcceptance,
     "/v1/budgets": Budgets,
     "/v1/budgets/<name>": BudgetOfName,
     "/v1/experiments": Experiments,

@@ -88,8 +88,13 @@ class Document:
             operation["security"] = [{"key": []}]
         if description.image:
             operation["requestBody"] = _image_body(description.query)
+        elif description.file:
+            operation["requestBody"] = _FILE_BODY
         elif description.body:
-            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(description.body)}}}
+            operation["requestBody"] = {
+                "required": description.body_required,
+                "content": {"application/json": {"schema": _ref(description.body)}},
+            }
         return operation
 
 
@@ -142,5 +147,16 @@ def _image_body(options: type[BaseModel] | None) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": ["image"], "additionalProperties": False}
+def _object(properties: dict[str, Any], required: str = "image") -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False}
+
+
+_BYTES = {"type": "string", "format": "binary"}
+_FILE_TYPES = ("text/csv", "application/json", "application/x-ndjson", "application/gzip", "application/vnd.apache.parquet")
+_FILE_BODY = {
+    "required": True,
+    "content": {
+        **{mimetype: {"schema": _BYTES} for mimetype in _FILE_TYPES},
+        "multipart/form-data": {"schema": _object({"file": _BYTES}, "file")},
+    },
+}

@@ -50,6 +50,8 @@ class Description:
         query: the schema whose fields are query parameters.
         unready: the schema of a 503 that is an answer, not a problem.
         image: whether the body is a picture, in the three forms of `POST /v1/detections`.
+        file: whether the body is a file, raw or as the form field `file`.
+        body_required: whether `body` must be sent.
         errors: what else may be answered.
     """
 
@@ -60,6 +62,8 @@ class Description:
     query: type[BaseModel] | None = None
     unready: type[BaseModel] | None = None
     image: bool = False
+    file: bool = False
+    body_required: bool = True
     errors: tuple[type[GatewayError], ...] = ()
 
 

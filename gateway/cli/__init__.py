@@ -13,6 +13,7 @@ _COMMANDS = {
     "up": "gateway and model server together, as `make run` starts them",
     "keys": "who may call: list, create, revoke",
     "report": "what was spent, as a table",
+    "reconcile": "a provider's invoice against the ledger",
     "ledger": "verify every entry and sum; confirm the clock",
     "records": "pictures that several providers answered: count, export, import",
     "tune": "learn from records when another answer is worth its price; list versions, go back",

@@ -1,5 +1,7 @@
 """Reading a request's body: whole, within a limit, and never one that was cut short."""
 
+from collections.abc import Iterator
+
 from gunicorn.http.errors import ParseException
 from werkzeug.wrappers import Request
 
@@ -22,21 +24,29 @@ def whole_body(request: Request, bytes_max: int) -> bytes:
     Raises:
         BodyTooLarge, BodyBroken: with a sentence for the client.
     """
+    return b"".join(body_pieces(request, bytes_max))
+
+
+def body_pieces(request: Request, bytes_max: int) -> Iterator[bytes]:
+    """The same piece by piece: whole only where it comes to its end.
+
+    Raises:
+        BodyTooLarge, BodyBroken: see `whole_body`.
+    """
     too_large = BodyTooLarge(f"The body is larger than the {bytes_max} bytes that are taken.")
     announced = request.content_length
     if (announced or 0) > bytes_max:
         drain(request)
         raise too_large
-    parts, length = [], 0
+    length = 0
     while part := _read(request):
-        parts.append(part)
         length += len(part)
         if length > bytes_max:
             drain(request)
             raise too_large
+        yield part
     if announced is not None and length < announced:
         raise BodyBroken(f"The body ended after {length} of the {announced} bytes that Content-Length announced. Send it again.")
-    return b"".join(parts)
 
 
 def drain(request: Request) -> None:
