@@ -4,6 +4,7 @@ A caller waits for its batch's commit. While one batch is being written the next
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -56,7 +57,7 @@ class Writer:
         self._closing = False
         self._pid = os.getpid()
         self.problem: str | None = None
-        self.committed_at = float("-inf")
+        self.committed_at = -math.inf
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 

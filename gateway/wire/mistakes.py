@@ -45,13 +45,20 @@ def first_mistake(error: ValidationError, schema: type[BaseModel], besides: tupl
         besides: more names that are taken beside them.
     """
     first = error.errors(include_url=False)[0]
-    place = ".".join(shown(part) for part in first["loc"] if isinstance(part, str)) or "body"
+    place = _place_of(first["loc"])
     if first["type"] == "extra_forbidden":
         there_are = f" There are: {', '.join((*besides, *schema.model_fields))}." if len(first["loc"]) == 1 else ""
         return InvalidParameter(place, f"There is no parameter {place!r}.{there_are}")
     words = _WORDS.get(first["type"])
     said = words(first.get("ctx", {})) if words else first["msg"].removeprefix("Value error, ")
     return InvalidParameter(place, f"{place}: {said}.")
+
+
+def _place_of(path: tuple[int | str, ...]) -> str:
+    """`arms.1.weight`; a list's own member is called by the list."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    return ".".join(shown(str(part)) for part in path) or "body"
 
 
 def shown(name: str) -> str:
