@@ -86,7 +86,7 @@ def test_a_draft_may_be_sent_again_and_a_started_one_not(client, made):
         ({"arms": ARMS[:1]}, "arms"),
         ({"arms": [ARMS[0], ARMS[0]]}, "arms"),
         ({"arms": [ARMS[0], {"name": "b", "providers": ["nobody"]}]}, "arms"),
-        ({"arms": [ARMS[0], {"name": "b", "weight": -1}]}, "arms.weight"),
+        ({"arms": [ARMS[0], {"name": "b", "weight": -1}]}, "arms.1.weight"),
         ({"sample_rate": 0}, "sample_rate"),
         ({"budget_usd": "-1"}, "budget_usd"),
         ({"features": ["smells"]}, "features"),
