@@ -91,7 +91,8 @@ def _tell_when_ready(settings: Settings, token: str, note: str) -> None:
         return
     authorization = shlex.quote(f"Authorization: Bearer {token}")
     curl = f"curl -s {address}/v1/detections -H {authorization} -H 'Content-Type: image/jpeg' --data-binary @{_PHOTO}"
-    click.echo(f"\nvision-gateway is ready on {address} (docs: {address}/docs)\nAdmin key ({note}):\n\n  {token}\n\nTry it:\n\n  {curl}\n")
+    click.echo(f"\nvision-gateway is ready: open {address} in a browser, or read {address}/docs\nAdmin key ({note}):\n\n  {token}\n")
+    click.echo(f"Try it:\n\n  {curl}\n")
 
 
 def _not_ready(address: str) -> str:

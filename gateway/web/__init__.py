@@ -21,6 +21,7 @@ from gateway.web.costs import CostRowsFile, CostRowsPage, CostsFile, CostsPage
 from gateway.web.experiments import ExperimentPage, ExperimentPicture, Experiments
 from gateway.web.gate import keep_form_secret
 from gateway.web.home import Home
+from gateway.web.invoices import InvoicePage, InvoicesPage
 from gateway.web.login import Login, Logout
 from gateway.web.page import Page
 from gateway.web.prices import PricesPage
@@ -33,6 +34,8 @@ PAGES: dict[str, type[Page]] = {
     "/costs/rows": CostRowsPage,
     "/costs/report": CostsFile,
     "/costs/rows.csv": CostRowsFile,
+    "/costs/invoices": InvoicesPage,
+    "/costs/invoices/<name>": InvoicePage,
     "/budgets": BudgetsPage,
     "/budgets/<name>": BudgetPage,
     "/budgets/<name>/end": BudgetEnd,

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cost.price_files import BUILT_IN
 from tests.browser.walker import Walker
 from tests.demo.__main__ import shared_account
 from tests.demo.history import write_history
+from tests.demo.invoice import write_invoice
 from tests.processes import running
 
 FLAGS = (
@@ -37,12 +39,13 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory, chromium):
-    """The gateway as a process, its clouds out of reach, some days of simulated traffic behind it; and a key of finance."""
+    """The gateway as a process, its clouds out of reach, some days of simulated traffic behind it; a key of finance and an invoice."""
     folder = tmp_path_factory.mktemp("browser")
     prices = folder / "prices.toml"
     prices.write_text(shared_account((BUILT_IN / "google_vision.toml").read_text()))
     url = f"sqlite:///{folder}/gateway.db"
     finance = write_history(url, folder / "spool", prices, days=2)
+    write_invoice(url, folder / "invoice-aws.csv", datetime.now(UTC).date())
     environ = {
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_SPOOL": str(folder / "spool"),
@@ -58,7 +61,7 @@ def gateway(tmp_path_factory, chromium):
     }
     with running(folder, "serve", **environ) as server:
         server.wait_until_answering()
-        server.finance = finance
+        server.finance, server.invoice = finance, folder / "invoice-aws.csv"
         yield server
 
 

@@ -7,7 +7,18 @@ import pytest
 
 from tests.processes import ADMIN, ROOT
 
-PAGES = ("/", "/costs", "/costs/rows", "/budgets", "/budgets/everything", "/prices", "/login", "/nowhere")
+PAGES = (
+    "/",
+    "/costs",
+    "/costs/rows",
+    "/budgets",
+    "/costs/invoices",
+    "/budgets/everything",
+    "/prices",
+    "/experiments",
+    "/login",
+    "/nowhere",
+)
 SCREENSHOTS = ROOT / "var" / "screenshots"
 
 
@@ -59,6 +70,27 @@ def test_a_budget_is_set_on_a_phone_and_its_history_says_by_whom(walk, gateway):
         assert "anna" in history.inner_text()
         assert not person.overflows()
         assert person.serious() == []
+
+
+def test_finance_exports_focus_compares_an_invoice_and_accepts_the_corrections(walk, gateway):
+    with walk() as person:
+        page = person.page
+        person.log_in(gateway.finance)
+        page.goto("/costs")
+        page.get_by_role("link", name="30 days").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="FOCUS 1.2 as CSV").click()
+        rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+        assert {"BilledCost", "ChargePeriodStart", "ServiceName"} <= set(rows[0])
+        page.get_by_role("link", name="Compare an invoice").click()
+        page.get_by_label("Invoice export").set_input_files(gateway.invoice)
+        page.get_by_role("button", name="Compare it with the ledger").click()
+        assert page.get_by_role("row", name="Another user of the account").first.is_visible()
+        assert person.serious() == []
+        page.get_by_role("button", name="Accept and book").click()
+        assert page.get_by_text("Accepted. The ledger says what the invoice says").is_visible()
+        person.figure("Ledger").get_by_role("link").click()
+        assert page.get_by_text("correction").first.is_visible()
 
 
 @pytest.mark.slow
