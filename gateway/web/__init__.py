@@ -22,6 +22,7 @@ from gateway.web.experiments import ExperimentPage, ExperimentPicture, Experimen
 from gateway.web.gate import keep_form_secret
 from gateway.web.home import Home
 from gateway.web.invoices import InvoicePage, InvoicesPage
+from gateway.web.keys import KeyEnd, KeysPage
 from gateway.web.login import Login, Logout
 from gateway.web.page import Page
 from gateway.web.prices import PricesPage
@@ -43,6 +44,8 @@ PAGES: dict[str, type[Page]] = {
     "/experiments": Experiments,
     "/experiments/<name>": ExperimentPage,
     "/experiments/<name>/pictures/<digest>": ExperimentPicture,
+    "/keys": KeysPage,
+    "/keys/<name>/revoke": KeyEnd,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""
