@@ -43,7 +43,7 @@ def main() -> int:
         "GATEWAY_SPOOL": f"{FOLDER}/spool",
         "GATEWAY_SIMULATED": "true",
         "GATEWAY_PICTURES_KEPT_DAYS": "7",
-        "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.10",
+        "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.004",  # a small board in a corner: with so little traffic a larger one never pays
         "GATEWAY_ADMIN_KEY": os.environ.get("GATEWAY_ADMIN_KEY") or f"vg_demo_{new_id()}",
         **clouds[0].environ,
         **clouds[1].environ,

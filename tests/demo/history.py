@@ -95,7 +95,7 @@ def _write(ledger: Ledger, clock: PastClock, everything: list[Asked], book: Pric
 def _write_one(ledger: Ledger, asked: Asked, book: PriceBook) -> None:
     who = {"request_id": new_id(), "client": asked.client, "features": frozenset({asked.feature}), "tags": asked.tags}
     if asked.kind != "call":
-        imputed = Money(random.Random(asked.at.timestamp()).randint(900, 1_500)) if asked.kind == "in_house" else FREE
+        imputed = Money(random.Random(asked.at.timestamp()).randint(36, 60)) if asked.kind == "in_house" else FREE
         saved = _price(replace(asked, provider="rekognition") if asked.kind == "in_house" else asked, book)
         ledger.record_usage(UsageRow(kind=asked.kind, provider=asked.provider, sku=asked.sku, imputed=imputed, avoided=saved, **who))
         return
