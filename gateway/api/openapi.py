@@ -50,6 +50,7 @@ class Document:
 
     def __init__(self, app: Flask) -> None:
         """Read what is routed in this application."""
+        self._said = " (simulated)" if app.extensions["gateway"].settings.simulated else ""
         self._operations: list[tuple[str, str, type[View], Description]] = []
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
             view = getattr(app.view_functions[rule.endpoint], "view_class", None)
@@ -69,7 +70,7 @@ class Document:
         _, schemas = models_json_schema([*named, (Problem, "serialization")], ref_template=_REF)  # type: ignore[list-item]
         return {
             "openapi": "3.1.0",
-            "info": {"title": "vision-gateway", "version": "1", "description": "Image detection under exact budgets."},
+            "info": {"title": f"vision-gateway{self._said}", "version": "1", "description": "Image detection under exact budgets."},
             "paths": paths,
             "components": {
                 "schemas": schemas["$defs"],

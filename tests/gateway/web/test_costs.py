@@ -121,3 +121,4 @@ def test_prices_are_shown_with_where_and_when_they_were_read(spent, finance):
 def test_simulated_is_said_on_every_page(finance):
     for address in ("/", "/costs", "/costs/rows", "/budgets", "/prices", "/nowhere", "/login"):
         assert "Simulated." in finance.get(address).text, address
+    assert finance.get("/openapi.json").json["info"]["title"] == "vision-gateway (simulated)"  # which /docs shows
