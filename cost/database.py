@@ -1,7 +1,7 @@
 """The one door to the database: SQLite (WAL, from the `pysqlite3` wheel) or PostgreSQL (psycopg), set up so that money is safe in it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ POSTGRES_CONNECT_TIMEOUT_S = 2
 SNAPSHOT_IDLE_MS = 600_000
 
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs"})
+_CHECKED_BYTES_MAX = 256 * 1024 * 1024
 _FIXED_IN = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
 """Releases with the fix of the WAL-reset bug, by branch. Source: https://sqlite.org/wal.html#walresetbug"""
 
@@ -86,6 +87,21 @@ def has_wal_reset_bug(version: tuple[int, int, int]) -> bool:
     return version < (3, 51, 3) if fixed is None else version[2] < fixed
 
 
+def refuse_damaged(engine: Engine) -> None:
+    """Look whether an SQLite file is whole, where that takes less than about a second. PostgreSQL looks after itself.
+
+    Raises:
+        BadDatabase: a page is damaged; what is still there must not be written over.
+    """
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file or not Path(file).exists() or Path(file).stat().st_size > _CHECKED_BYTES_MAX:
+        return
+    with engine.connect() as connection:
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if said != "ok":
+        raise BadDatabase(f"{file} is damaged ({' '.join(said.split())}). Keep it, and restore the last backup beside it.")
+
+
 def _open_sqlite(address: URL) -> Engine:
     if has_wal_reset_bug(sqlite.sqlite_version_info):
         raise BadDatabase(f"SQLite {sqlite.sqlite_version} may corrupt a database that several processes write; 3.51.3 or later is needed")
@@ -98,9 +114,23 @@ def _open_sqlite(address: URL) -> Engine:
         raise BadDatabase(f"{path.parent} is on {kind}: SQLite's log needs a local file system; use PostgreSQL")
     # The driver's own transactions are off (isolation_level None): `_begin` starts each.
     engine = create_engine(address, module=sqlite, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS // 1000, "isolation_level": None})
+    event.listen(engine, "do_connect", _never_anew(path))
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _never_anew(path: Path) -> Callable[..., None]:
+    """Refuses to connect to a file that is not there any more: SQLite would make an empty one in its place."""
+    seen = False
+
+    def look(_dialect: object, _record: object, _arguments: object, _options: object) -> None:
+        nonlocal seen
+        if seen and not path.exists():
+            raise sqlite.OperationalError(f"{path.name} was removed while it was in use")
+        seen = True
+
+    return look
 
 
 def _begin(connection: Connection) -> None:

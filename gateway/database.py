@@ -7,9 +7,10 @@ from pathlib import Path
 
 import alembic.command
 import alembic.config
+import alembic.util
 import sqlalchemy as sa
 
-from cost.database import open_database, write_transaction
+from cost.database import BadDatabase, open_database, refuse_damaged, write_transaction
 
 _ADVISORY_LOCK = 7_306_412_258
 """PostgreSQL's lock for migrations; any number that nobody else uses."""
@@ -23,13 +24,17 @@ def prepare_database(url: str) -> sa.Engine:
         cost.database.BadDatabase: it can't be used for money.
     """
     engine = open_database(url)
+    refuse_damaged(engine)
     with _alone(engine), write_transaction(engine) as connection:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        alembic.command.upgrade(config, "head")
+        try:
+            alembic.command.upgrade(config, "head")
+        except alembic.util.CommandError as error:
+            raise BadDatabase(f"its schema is not of this version of the gateway, or an older one: {error}") from error
     return engine
 
 

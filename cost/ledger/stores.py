@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql.expression import Executable
 
 from cost.ledger.prepared import Prepared
+from cost.ledger.same_files import FilesReplaced, SameFiles
 
 _BUDGETS_LOCK = 7_346_551_902_117_443
 """An advisory lock: batches share it, a change of budgets has it alone, so that no attempt is missed by a budget made meanwhile."""
@@ -87,7 +88,7 @@ class _Common:
         return lost or getattr(error, "sqlstate", None) in _LOST_A_RACE
 
     def is_away(self, error: BaseException) -> bool:
-        return isinstance(error, (OperationalError, self._driver.OperationalError))
+        return isinstance(error, (OperationalError, self._driver.OperationalError, FilesReplaced))
 
     def insert_new(self, table: Table) -> Executable:
         return self._insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
@@ -114,10 +115,12 @@ class _Sqlite(_Common):
         super().__init__(engine)
         assert engine.url.database is not None
         self._lock_path = Path(f"{engine.url.database}.lock")
+        self._files = SameFiles(Path(engine.url.database))
         self._synchronous = ""
 
     def connect(self) -> Connection:
         self.may_be_locked_out = True
+        self._files.connecting()
         self._synchronous = ""
         return self._engine.connect().execution_options(immediate=True)
 
@@ -130,6 +133,7 @@ class _Sqlite(_Common):
             fcntl.flock(lock, fcntl.LOCK_EX)
             with connection.begin():
                 self.may_be_locked_out = False
+                self._files.check()
                 yield
         finally:
             self.may_be_locked_out = False

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from cost.database import BadDatabase, file_system_of, has_wal_reset_bug, open_database, write_transaction
+from cost.database import BadDatabase, file_system_of, has_wal_reset_bug, open_database, refuse_damaged, write_transaction
 
 
 @pytest.fixture
@@ -114,3 +114,22 @@ def test_a_forked_child_gets_a_connection_of_its_own(engine):
         with engine.connect() as connection:
             os._exit(0 if id(connection.connection.dbapi_connection) != before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "gateway.db"
+    engine = open_database(f"sqlite:///{path}")
+    refuse_damaged(engine)
+    with write_transaction(engine) as connection:
+        connection.execute(text("CREATE TABLE t (a TEXT)"))
+        connection.execute(text("INSERT INTO t VALUES (:a)"), [{"a": "x" * 3_000}] * 20)
+    refuse_damaged(engine)
+    engine.dispose()
+    content = bytearray(path.read_bytes())
+    content[5 * 4096 : 6 * 4096] = bytes(range(256)) * 16
+    path.write_bytes(content)
+    engine = open_database(f"sqlite:///{path}")
+    with pytest.raises(BadDatabase, match="damaged"):
+        refuse_damaged(engine)
+    engine.dispose()
+    assert path.read_bytes() == content

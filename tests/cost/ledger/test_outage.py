@@ -1,9 +1,12 @@
 """The database is away: nothing is paid for, nothing that was paid is forgotten, and it comes back by itself."""
 
 import os
+import re
+import shutil
 import threading
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -248,3 +251,40 @@ def test_a_ledger_from_before_a_fork_is_not_used_after_it(ledger):
             os._exit(0)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("which", ["", "-wal"], ids=["file", "log"])
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_no_money_goes_into_a_file_that_nobody_will_find(url, engine, tmp_path, which, how):
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600)) as ledger:
+        ledger.settle(ledger.reserve(hold(), wait_s=10).attempt_id, wait_s=10)
+        path = Path(f"{engine.url.database}{which}")
+        shutil.copy(path, tmp_path / "copy")
+        path.unlink()
+        if how == "replaced":
+            shutil.copy(tmp_path / "copy", path)
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable, match=f"{re.escape(path.name)} was {how}"):
+                ledger.reserve(hold(), wait_s=10)
+        assert how in ledger.problem
+    if how == "removed" and not which:
+        assert not path.exists(), "no empty ledger is made in its place"
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_log_that_sqlite_itself_made_anew_is_no_other_log(url, engine, tmp_path):
+    broken = threading.Event()
+
+    def breaks(moment):
+        if moment == "before_commit" and broken.is_set():
+            broken.clear()
+            raise OSError("the disk")
+
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=3600, crashpoint=breaks)) as ledger:
+        ledger.reserve(hold(), wait_s=10)
+        engine.dispose()  # none but the writer's connection is left
+        broken.set()
+        with pytest.raises(LedgerUnavailable):
+            ledger.reserve(hold(), wait_s=10)
+        ledger.reserve(hold(), wait_s=10)
