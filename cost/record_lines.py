@@ -85,6 +85,7 @@ def seen_in(found: Iterable[Row]) -> Answer:
             max((_plain(one["confidence"]) for one in ones if one.get("confidence") is not None), default=None),
             len(ones),
             max((_area(one["box"]) for one in ones if one.get("box") is not None), default=None),
+            _drawn(ones),
         )
         for label, ones in things.items()
     )

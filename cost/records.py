@@ -44,12 +44,14 @@ class Seen:
         confidence: the provider's own, any monotone scale; None when it tells none.
         count: how many boxes bear the label.
         size: share of the picture that the largest of them covers, in [0, 1]; None without boxes.
+        drawn: the boxes themselves, where they are known.
     """
 
     label: str
     confidence: float | None = None
     count: int = 1
     size: float | None = None
+    drawn: tuple[Drawn, ...] = field(default=(), compare=False)
 
 
 Answer = tuple[Seen, ...]

@@ -173,7 +173,13 @@ def seen_in(found: Iterable[Detection]) -> Answer:
     for one in found:
         labels.setdefault(one.label, []).append(one)
     return tuple(
-        Seen(label, max(d.confidence for d in ones), len(ones), max((_area(d.box) for d in ones if d.box is not None), default=None))
+        Seen(
+            label,
+            max(d.confidence for d in ones),
+            len(ones),
+            max((_area(d.box) for d in ones if d.box is not None), default=None),
+            drawn_in(ones),
+        )
         for label, ones in labels.items()
     )
 

@@ -6,10 +6,12 @@ says as much as its voice. One small logistic regression for each set of provide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from cost.escalation.boxes import SHOWN_FROM, Drawn, Fused, Vote, f1, fuse, matched
@@ -22,6 +24,9 @@ FOLDS = 5
 STEPS = 12
 PULL = np.array([1.0, 1.0, 0.3])  # pseudo-observations on: it drew, its confidence, both against its silence
 EARLY_CHANCE = 0.5
+CHANCE_MIN = 0.04  # a box that is right more seldom than this is no vote: a detector tells a hundred of them
+FACTS = 4
+SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, -0.25, -0.5)  # log-odds; of equals the first
 MIN_BOXES = 20  # fewer than this teach nothing
 
 
@@ -30,7 +35,9 @@ class BoxVotes:
     """Weights for each set of providers.
 
     Attributes:
-        weights: state -> (1 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely.
+        weights: state -> (1 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely. The bias is
+            moved so that a half is where showing a box begins to pay: where half of all things are missed, one that is there with
+            a chance of 0.3 is better shown than left out.
     """
 
     weights: Mapping[State, Floats]
@@ -51,9 +58,24 @@ class BoxVotes:
         for provider, boxes in answers.items():
             alone = self.weights.get(frozenset([provider]))
             for drawn in boxes:
-                chance = EARLY_CHANCE if alone is None else special.expit(alone[0] + alone[1] + alone[2] * _surety(drawn.confidence)).item()
-                votes.append(Vote(provider, drawn.label, chance, drawn.corners, drawn.confidence))
+                chance = EARLY_CHANCE if alone is None else _sigmoid(alone[0] + alone[1] + alone[2] * _surety(drawn.confidence))
+                if chance >= CHANCE_MIN:
+                    votes.append(Vote(provider, drawn.label, chance, drawn.corners, drawn.confidence))
         return fuse(votes)
+
+    def facts(self, state: State, drawn: Mapping[str, Sequence[Boxes]], n: int) -> Floats:
+        """(n, FACTS) what the combined boxes say of n pictures: the F1 they expect of themselves, and bent; how many; how many doubtful."""
+        facts = np.zeros((n, FACTS))
+        if state not in self.weights:
+            return facts
+        for i in range(n):
+            chances = [t.chance for t in self.combine({p: drawn[p][i] for p in state})]
+            sure = sum(c for c in chances if c >= SHOWN_FROM)
+            many = sum(c >= SHOWN_FROM for c in chances)
+            doubtful = sum(c for c in chances if c < SHOWN_FROM)
+            own = 2.0 * sure / (many + sure + doubtful) if chances else 1.0
+            facts[i] = own, own * own, np.log1p(many), np.log1p(doubtful)
+        return facts
 
 
 def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Boxes | None], states: Sequence[State]) -> BoxVotes:
@@ -68,6 +90,8 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
     for state in sorted((s for s in states if s), key=len):
         things: list[Fused] = []
         right: list[bool] = []
+        picture: list[int] = []
+        true_boxes: list[int] = []
         for i, true in enumerate(truth):
             if true is None or any(answers[p][i] is None for p in state):
                 continue
@@ -75,18 +99,40 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
             hits = matched([Drawn(t.label, t.corners) for t in here], true)
             things += here
             right += hits
+            picture += [len(true_boxes)] * len(here)
+            true_boxes.append(len(true))
         if len(things) >= MIN_BOXES:
-            weights = _logistic(_design(things, sorted(state)), np.array(right, dtype=np.float64))
+            design = _design(things, sorted(state))
+            weights = _logistic(design, np.array(right, dtype=np.float64))
+            weights[0] += _shift(design @ weights, np.array(right), np.array(picture), np.array(true_boxes))
             votes = BoxVotes({**votes.weights, state: weights})
     return votes
 
 
+def _shift(odds: Floats, right: NDArray[np.bool_], picture: NDArray[np.intp], true_boxes: NDArray[np.intp]) -> float:
+    """How far log-odds are moved, so that what is then above a half earns the greatest mean F1."""
+    best, best_reward = 0.0, -1.0
+    for shift in SHIFTS:
+        shown_here = odds + shift >= 0.0
+        hits = np.bincount(picture[shown_here & right], minlength=len(true_boxes))
+        drawn_here = np.bincount(picture[shown_here], minlength=len(true_boxes))
+        total = drawn_here + true_boxes
+        reward = np.where(total > 0, 2.0 * hits / np.maximum(total, 1), 1.0).mean().item()
+        if reward > best_reward:
+            best, best_reward = shift, reward
+    return best
+
+
 def fused_rewards(
     answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Boxes | None], states: Sequence[State]
-) -> tuple[BoxVotes, dict[State, Floats]]:
-    """The votes fitted on all pictures; and for each state (n,) what votes that have not seen a picture earn on it, NaN where unknown."""
+) -> tuple[BoxVotes, dict[State, Floats], dict[State, Floats]]:
+    """The votes fitted on all pictures; and for each state what votes that have not seen a picture say of it.
+
+    Returns: the votes; state -> (n,) rewards, NaN where unknown; state -> (n, FACTS) facts.
+    """
     n = len(truth)
     rewards = {s: np.full(n, np.nan) for s in states if s}
+    facts = {s: np.zeros((n, FACTS)) for s in states if s}
     for k in range(FOLDS):
         held = np.arange(n) % FOLDS == k
         kept = [None if out else t for t, out in zip(truth, held, strict=True)]
@@ -94,11 +140,13 @@ def fused_rewards(
         for state, earned in rewards.items():
             if state not in votes.weights:
                 continue
+            rows = np.flatnonzero(held)
+            facts[state][rows] = votes.facts(state, {p: [answers[p][i] or () for i in rows.tolist()] for p in state}, len(rows))
             for i in np.flatnonzero(held).tolist():
                 true, given = truth[i], {p: answers[p][i] for p in state}
                 if true is not None and all(boxes is not None for boxes in given.values()):
                     earned[i] = f1(shown(votes.combine({p: boxes or () for p, boxes in given.items()})), true)
-    return fit_boxes(answers, truth, states), rewards
+    return fit_boxes(answers, truth, states), rewards, facts
 
 
 def shown(fused: Sequence[Fused]) -> list[Drawn]:
@@ -106,9 +154,16 @@ def shown(fused: Sequence[Fused]) -> list[Drawn]:
     return [Drawn(t.label, t.corners, t.chance) for t in fused if t.chance >= SHOWN_FROM]
 
 
+def _sigmoid(odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-odds))
+
+
 def _surety(confidence: float | None) -> float:
     """Log-odds, within bounds; 0 for a confidence that isn't told."""
-    return 0.0 if confidence is None else special.logit(min(max(confidence, 0.02), 0.98)).item()
+    if confidence is None:
+        return 0.0
+    held = min(max(confidence, 0.02), 0.98)
+    return math.log(held / (1.0 - held))
 
 
 def _design(things: Sequence[Fused], providers: Sequence[str]) -> Floats:

@@ -60,15 +60,16 @@ class Fused:
 
 def fuse(votes: Iterable[Vote]) -> tuple[Fused, ...]:
     """Votes of one label that overlap become one box, surest first. A provider has one vote on a thing."""
-    fused: list[Fused] = []
+    by_label: dict[str, list[Fused]] = {}
     for vote in sorted(votes, key=lambda v: (-v.chance, v.provider, v.label, v.corners)):
-        free = [f for f in fused if f.label == vote.label and all(v.provider != vote.provider for v in f.votes)]
-        best = max(free, key=lambda f: overlap(f.corners, vote.corners), default=None)
-        if best is not None and overlap(best.corners, vote.corners) > IOU_MIN:
-            fused[fused.index(best)] = _mean((*best.votes, vote))
+        fused = by_label.setdefault(vote.label, [])
+        free = [(overlap(f.corners, vote.corners), -k) for k, f in enumerate(fused) if all(v.provider != vote.provider for v in f.votes)]
+        nearest, place = max(free, default=(0.0, 0))
+        if nearest > IOU_MIN:
+            fused[-place] = _mean((*fused[-place].votes, vote))
         else:
             fused.append(_mean((vote,)))
-    return tuple(sorted(fused, key=lambda f: -f.chance))
+    return tuple(sorted((f for fused in by_label.values() for f in fused), key=lambda f: (-f.chance, f.label, f.corners)))
 
 
 def _mean(votes: tuple[Vote, ...]) -> Fused:

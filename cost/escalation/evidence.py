@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cost.escalation.boxes import Drawn
 from cost.records import Answer, Records
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,7 @@ class Said:
         rank: (m,) the confidence's rank among all of this provider's, in [-1, 1].
         named: (n,) how many labels it named, those outside of the vocabulary too.
         answered: (n,) whether it answered at all.
+        drawn: n answers' boxes; empty ones where there are none.
     """
 
     row: NDArray[np.intp]
@@ -41,13 +43,17 @@ class Said:
     rank: Floats
     named: Floats
     answered: NDArray[np.bool_]
+    drawn: Sequence[tuple[Drawn, ...]]
 
     def take(self, rows: NDArray[np.intp]) -> Said:
         """The answers to these pictures, in this order; no picture twice."""
         place = np.full(len(self.named), -1)
         place[rows] = np.arange(len(rows))
         kept = place[self.row] >= 0
-        return Said(place[self.row[kept]], self.label[kept], self.shape[kept], self.rank[kept], self.named[rows], self.answered[rows])
+        drawn = [self.drawn[i] for i in rows.tolist()]
+        return Said(
+            place[self.row[kept]], self.label[kept], self.shape[kept], self.rank[kept], self.named[rows], self.answered[rows], drawn
+        )
 
 
 Evidence = Mapping[str, Said]
@@ -106,7 +112,8 @@ class Encoder:
         size = np.array([0.0 if tag.size is None else min(max(tag.size, 0.0), 1.0) ** 0.5 - 0.5 for _, _, tag in tags], dtype=np.float64)
         shape = np.column_stack([_shape(within), _shape(overall)[:, 1:], count, size])
         named = np.array([0 if answer is None else len(answer) for answer in answers], dtype=np.float64)
-        return Said(row, label, shape, overall, named, np.array([answer is not None for answer in answers], dtype=np.bool_))
+        drawn = [tuple(box for tag in answer or () for box in tag.drawn) for answer in answers]
+        return Said(row, label, shape, overall, named, np.array([answer is not None for answer in answers], dtype=np.bool_), drawn)
 
 
 def _rank(knots: Floats | None, confidence: Floats) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from cost.escalation.box_votes import BoxVotes, State, fused_rewards
+from cost.escalation.box_votes import FACTS, BoxVotes, State, fused_rewards
 from cost.escalation.evidence import Encoder, Evidence, Floats
 from cost.escalation.policy import COMBINED, Policy, StateModel, choose_labels, common_features, expected_reward, features_of
 from cost.escalation.votes import VoteModel, fit_votes, shapes_for
@@ -46,6 +46,7 @@ class Learning:
         known: (n,) whether the truth is known.
         fold: (n,) the fold that a record is left out in.
         together: state -> (n,) reward of its boxes combined by votes that have not seen the record, NaN where unknown.
+        facts: state -> (n, FACTS) what those votes say of the record.
     """
 
     records: Records
@@ -55,6 +56,7 @@ class Learning:
     known: NDArray[np.bool_]
     fold: NDArray[np.intp]
     together: Mapping[State, Floats] = field(default_factory=dict)
+    facts: Mapping[State, Floats] = field(default_factory=dict)
 
     def usable(self, state: State) -> NDArray[np.bool_]:
         """(n,) where everybody in the state answered, and how good an answer would have been is known."""
@@ -92,8 +94,8 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
     boxes: BoxVotes | None = None
     if records.boxes:
         drawn = {p: learning.records.boxes[p] for p in providers}
-        boxes, together = fused_rewards(drawn, learning.records.true_boxes, known_states)
-        learning = replace(learning, together=together)
+        boxes, together, facts = fused_rewards(drawn, learning.records.true_boxes, known_states)
+        learning = replace(learning, together=together, facts=facts)
     states = {s: fit_state(learning, providers, s, pull) for s in known_states}
     multipliers = multipliers_for([prices_usd[p] for p in providers])
     value: dict[State, Floats] = {}
@@ -231,8 +233,11 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
         silent = votes.silent
     labels = len(learning.encoder.vocabulary)
     evidence = {p: learning.evidence[p].take(rows) for p in here}
-    features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels)
-    ridge = np.where(common_features(len(here), labels, combined=probabilities is not None), RIDGE_COMMON, RIDGE)
+    facts = learning.facts[state][rows] if state in learning.facts else None
+    features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels, facts)
+    ridge = np.where(
+        common_features(len(here), labels, combined=probabilities is not None, facts=FACTS if facts is not None else 0), RIDGE_COMMON, RIDGE
+    )
     ridge[0] = 1.0
     rewards, base = {}, {}
     if probabilities is not None:

@@ -155,7 +155,10 @@ class Policy:
         probabilities = None if model.votes is None else model.votes.probabilities(evidence, n)
         silent = 0.0 if model.votes is None else model.votes.silent
         here = [p for p in self.providers if p in state]
-        features = features_of(self.kind, here, evidence, n, probabilities, silent, len(self.encoder.vocabulary))
+        facts = None
+        if self.boxes is not None and state:
+            facts = self.boxes.facts(state, {p: evidence[p].drawn for p in here}, n)
+        features = features_of(self.kind, here, evidence, n, probabilities, silent, len(self.encoder.vocabulary), facts)
         rewards = features @ model.worth
         if probabilities is not None and COMBINED in model.candidates:
             rewards[:, model.candidates.index(COMBINED)] += expected_reward(self.kind, probabilities, silent)
@@ -192,10 +195,22 @@ class Policy:
 
 
 def features_of(
-    kind: Kind, providers: Sequence[str], evidence: Evidence, n: int, probabilities: Floats | None, silent: float, labels: int
+    kind: Kind,
+    providers: Sequence[str],
+    evidence: Evidence,
+    n: int,
+    probabilities: Floats | None,
+    silent: float,
+    labels: int,
+    facts: Floats | None = None,
 ) -> Floats:
-    """(n, features) what the linear models of a state read: a constant, how sure the combination is, who named what and how surely."""
+    """(n, features) what the linear models of a state read: a constant, how sure the combination is, who named what and how surely.
+
+    `facts` are those of combined boxes, where there are boxes.
+    """
     columns = [np.ones((n, 1))]
+    if facts is not None:
+        columns.append(facts)
     if probabilities is not None and providers:
         top = -np.sort(-probabilities, axis=1)[:, :3]
         top = np.pad(top, ((0, 0), (0, 3 - top.shape[1])))
@@ -218,11 +233,11 @@ def features_of(
     return np.concatenate(columns, axis=1)
 
 
-def common_features(providers: int, labels: int, *, combined: bool) -> NDArray[np.bool_]:
+def common_features(providers: int, labels: int, *, combined: bool, facts: int) -> NDArray[np.bool_]:
     """(features,) which columns of `features_of` say something of the answer as a whole, not of one label."""
     said = [False] * (2 * labels) + [True] * 4
     together = [False] * labels + [True] * 9 if combined and providers else []
-    return np.array([True, *together, *said * providers], dtype=np.bool_)
+    return np.array([True, *[True] * facts, *together, *said * providers], dtype=np.bool_)
 
 
 def expected_reward(kind: Kind, probabilities: Floats, silent: float) -> Floats:

@@ -1,10 +1,11 @@
-"""What routing is worth and what it costs: `python tests/benchmarks/bench_router.py [decide|table|online|perturb|match] [RECORDS...]`.
+"""What routing is worth and costs: `python tests/benchmarks/bench_router.py [decide|table|online|perturb|match|month] [RECORDS...]`.
 
 Run it with OPENBLAS_NUM_THREADS=1: on small matrices threads cost tens of times more than they bring.
 """
 
 import dataclasses
 import sys
+import tempfile
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,8 @@ from cost.money import Money
 from cost.record_files import read_prices, read_records
 from cost.records import Records, Seen
 from cost.router import PricedCall, Quote, Snapshot, choose_route
+from gateway.database import prepare_database
+from tests.cost.months import live_month
 
 ROUTING = Path(__file__).parents[3] / "shared" / "routing"
 SEEDS = (1, 5, 10, 50, 100)
@@ -126,6 +129,17 @@ def perturb(names: list[str]) -> None:
             say(f"{name}, {what}:", row(records, prices, 5, seeds=(1, 5)))
 
 
+def month() -> None:
+    """A month of two processes on one database, paced: what is spent, and what that buys beside hindsight."""
+    for surge_at in (None, 5 * 24, 15 * 24, 26 * 24):
+        with tempfile.TemporaryDirectory() as folder:
+            engine = prepare_database(f"sqlite:///{folder}/gateway.db")
+            spent = live_month(engine, Money.usd("5"), surge_at=surge_at)
+            engine.dispose()
+        usd, share = spent.hourly_usd.sum(), spent.bought / spent.with_hindsight
+        say(f"surge at hour {surge_at}: {100 * usd / 5:.2f} % of the budget spent, {100 * share:.1f} % of what hindsight buys")
+
+
 def load(name: str) -> tuple[Records, dict[str, Money]]:
     """A recording and its prices."""
     return read_records(ROUTING / f"{name}.csv.gz"), read_prices(ROUTING / "prices.json", name)
@@ -138,5 +152,6 @@ if __name__ == "__main__":
         "table": lambda: table(names),
         "online": lambda: table(names[:2], online=True),
         "perturb": lambda: perturb(names),
+        "month": month,
         "match": lambda: match(names[:2]),
     }[what]()

@@ -1,8 +1,10 @@
 import pytest
 
+from cost.database import open_database
 from cost.ledger import Budget
 from cost.money import Money
 from cost.paced_budgets import PacedBudgets, hourly_shape
+from tests.cost.months import live_month
 from tests.cost.sheets import hold
 
 
@@ -126,3 +128,15 @@ def test_a_budget_that_is_paced_no_more_is_left_alone(ledger, paced):
     put(ledger, limit="0", pacing=False)
     paced.tick()
     assert paced.multipliers("shop", {}).all == 100.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("surge_at", [None, 5 * 24, 15 * 24, 26 * 24])
+def test_a_month_of_waves_and_a_surge_is_spent_to_within_two_percent_and_never_over(sqlite_url, surge_at):
+    engine, limit = open_database(sqlite_url), Money.usd("5")
+    month = live_month(engine, limit, surge_at=surge_at)
+    engine.dispose()
+    assert 0.98 * 5.0 <= month.hourly_usd.sum() <= 5.0 + 1e-9
+    assert month.bought >= 0.96 * month.with_hindsight
+    weeks = month.hourly_usd[: 28 * 24].reshape(4, -1).sum(axis=1)
+    assert surge_at or weeks.min() > 0.6 * weeks.max(), "no cliff and no hoard"
