@@ -115,7 +115,8 @@ def _seen(parts: Parts, usd_per_hour: Decimal, in_house: set[str], first: date, 
     if not answered:
         return 0, InHouse(FREE, FREE, 0)
     starts = datetime.combine(date.fromisoformat(min(row.keys["day"] for row in answered)), time(), UTC)
-    ends = min(parts.ledger.now(), datetime.combine(last + timedelta(days=1), time(), UTC))
+    now = parts.ledger.now()
+    ends = now if last >= now.date() else datetime.combine(last + timedelta(days=1), time(), UTC)
     seconds = max(int((ends - starts).total_seconds()), 0)
     imputed = sum((row.imputed for row in answered), FREE)
     return seconds, InHouse(machine_price(usd_per_hour, seconds * 1_000_000), imputed, sum(row.calls for row in answered))

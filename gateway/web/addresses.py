@@ -100,8 +100,3 @@ class View:
 def _with(where: CostFilter, word: str, value: str | None) -> CostFilter:
     """One of the plain keys set anew."""
     return replace(where, **{word: value})  # type: ignore[arg-type]
-
-
-def days_of(where: CostFilter) -> list[str]:
-    """Every day, first to last."""
-    return [(where.first + timedelta(days=number)).isoformat() for number in range((where.last - where.first).days + 1)]

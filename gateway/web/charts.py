@@ -122,11 +122,16 @@ def _ticks(top: Money) -> list[Tick]:
 
 def _labels(days: Sequence[str], step: float, offset: float) -> list[tuple[float, str]]:
     every = -(-len(days) // _LABELS_MAX) or 1
-    return [
-        (round(_LEFT + step * place + offset, 2), f"{int(day[8:])} {_MONTHS[int(day[5:7]) - 1]}")
-        for place, day in enumerate(days)
-        if place % every == 0
-    ]
+    return [(round(_LEFT + step * place + offset, 2), _label(day)) for place, day in enumerate(days) if place % every == 0]
+
+
+def _label(day: str) -> str:
+    """`22 Nov` for 2026-11-22, `Nov 2026` for 2026-11, `2026`."""
+    year, month, number = (*day.split("-"), "", "")[:3]
+    if not month:
+        return year
+    name = _MONTHS[int(month) - 1]
+    return f"{int(number)} {name}" if number else f"{name} {year}"
 
 
 def _round_up(amount: Money) -> Money:

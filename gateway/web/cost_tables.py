@@ -1,9 +1,9 @@
 """What the page of costs shows, worked out of the daily sums: one object a part of the page."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 import sqlalchemy as sa
 
@@ -11,13 +11,13 @@ from cost.ledger import CostFilter, CostRow, CostSums, cost_rows
 from cost.ledger.reports import total
 from cost.money import FREE, Money
 from cost.price_sheets import PriceBook
-from gateway.web.addresses import address_of, days_of, narrowed
+from gateway.web.addresses import address_of, narrowed
 from gateway.web.charts import Bars, fold, stacked_bars
+from gateway.web.slots import slots_of
 
 ROWS_MAX = 40
 """Rows of a table on a page; the file has all."""
 
-_BARS_MAX = 92
 ROWS_PAGE = "/costs/rows"
 
 
@@ -68,38 +68,30 @@ class UnitCost:
 
 
 def daily(connection: sa.Connection, where: CostFilter) -> Daily:
-    """By day; by month where the days are more than can be drawn."""
-    amounts: dict[tuple[str, str], Money] = defaultdict(lambda: FREE)
+    """By day; by month or year where the days are more than can be drawn."""
+    rows = list(cost_rows(connection, where, ("day", "provider")))
+    slots = slots_of(where.first, where.last, (row.keys["day"] for row in rows))
     by_provider: dict[str, Money] = defaultdict(lambda: FREE)
-    days = days_of(where)
-    monthly = len(days) > _BARS_MAX
-    for row in cost_rows(connection, where, ("day", "provider")):
-        day, provider = row.keys["day"], row.keys["provider"]
-        amounts[f"{day[:7]}-01" if monthly else day, provider] += row.cost
-        by_provider[provider] += row.cost
+    for row in rows:
+        by_provider[row.keys["provider"]] += row.cost
     paid = sorted((name for name, amount in by_provider.items() if amount), key=lambda name: (-by_provider[name].nanos, name))
     looks = fold(paid)
     series = list(dict.fromkeys(looks.values()))
-    folded: dict[tuple[str, str], Money] = defaultdict(lambda: FREE)
-    for (day, provider), amount in amounts.items():
-        if provider in looks:
-            folded[day, looks[provider]] += amount
-    slots = list(dict.fromkeys(f"{day[:7]}-01" for day in days)) if monthly else days
+    amounts: dict[tuple[str, str], Money] = defaultdict(lambda: FREE)
+    for row in rows:
+        if row.keys["provider"] in looks:
+            amounts[slots.of(row.keys["day"]), looks[row.keys["provider"]]] += row.cost
 
-    def address(slot: str, name: str) -> str:
-        rows = _within(where, slot, monthly=monthly)
-        return address_of(ROWS_PAGE, rows if name not in looks else replace(rows, provider=name))
+    def address(slot: str, name: str = "") -> str:
+        first, last = slots.days(slot)
+        within = replace(where, first=first, last=last)
+        return address_of(ROWS_PAGE, replace(within, provider=name) if name in looks else within, only="paid")
 
-    table = [
-        (
-            slot[:7] if monthly else slot,
-            address_of(ROWS_PAGE, _within(where, slot, monthly=monthly)),
-            [(folded[slot, name], address(slot, name)) for name in series],
-            sum((folded[slot, name] for name in series), FREE),
-        )
+    listed = [
+        (slot, address(slot), [(amounts[slot, name], address(slot, name)) for name in series], _sum(amounts[slot, name] for name in series))
         for slot in slots
     ]
-    return Daily(stacked_bars(slots, series, folded, address), table, "month" if monthly else "day")
+    return Daily(stacked_bars(list(slots), series, amounts, address), listed, slots.unit)
 
 
 def table(connection: sa.Connection, where: CostFilter, word: str) -> Table:
@@ -147,12 +139,8 @@ def _list_per_1000(prices: PriceBook, provider: str, sku: str, today: date) -> M
     return price.list_unit_price * 1000 if price else None
 
 
-def _within(where: CostFilter, slot: str, *, monthly: bool) -> CostFilter:
-    first = date.fromisoformat(slot)
-    if not monthly:
-        return replace(where, first=first, last=first)
-    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    return replace(where, first=max(first, where.first), last=min(last, where.last))
+def _sum(amounts: Iterable[Money]) -> Money:
+    return sum(amounts, FREE)
 
 
 def sum_of(rows: Sequence[TableRow]) -> CostSums:

@@ -66,7 +66,7 @@ class CostsPage(Page):
             tags=tags,
             tag=tag,
             by_tag=by_tag,
-            in_house=in_house_out(self.parts, where.first, where.last),
+            in_house=in_house_out(self.parts, where.first, min(where.last, today)),
             prices=price_rows(self.parts),
         )
 

@@ -97,8 +97,14 @@ def test_days_without_calls_say_what_to_do(finance):
     assert "No rows meet this" in finance.get("/costs/rows?from=2020-01-01&to=2020-01-31").text
 
 
-def test_ten_years_are_drawn_by_month(finance):
-    assert "Spend by month" in finance.get("/costs?from=2017-01-01&to=2026-12-31").text
+@pytest.mark.parametrize("query", ["from=0001-01-01", "to=9999-12-31", "from=0001-01-01&to=9999-12-31"])
+def test_any_period_is_drawn_from_its_first_to_its_last_call(spent, finance, query):
+    page = finance.get(f"/costs?{query}").text
+    assert "Spend by day" in page
+    assert page.count('scope="row"') < 100
+    assert finance.get(f"/costs/rows?{query}").status_code == 200
+    in_house = spent.test_client().get(f"/v1/costs/in-house?{query}", headers={"Authorization": f"Bearer {ADMIN}"})
+    assert in_house.status_code == 200
 
 
 @pytest.mark.parametrize(("days", "stale"), [(0, False), (90, False), (91, True)])
