@@ -29,8 +29,10 @@ Only = Literal["paid", "unpaid", "reserved", "unknown"]
 PAGE_MAX = 1_000
 _AT_A_TIME = 2_000
 """Rows that wait in memory."""
+_DENSE = 50
+"""Where one row in so many is asked for, a walk through all of them finds a page soon."""
 _OWNERS_MAX = 40
-"""Up to so many, rows are looked up owner by owner; with more of them rows are so dense that a walk through time is quicker."""
+"""Where fewer are, they are looked up owner by owner, up to so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,17 +139,23 @@ def _rows(connection: Connection, where: CostFilter, after: Place | None, at_a_t
 
 
 def _owners(connection: Connection, where: CostFilter) -> list[_Owner]:
-    """From the daily sums. One without keys stands for everybody."""
+    """From the daily sums. One without keys stands for everybody: where many of all rows are asked for, a walk through time finds them."""
     table = tag_rollups if where.tags else rollups
     days = table.c.day.between(where.first.isoformat(), where.last.isoformat())
-    columns = [table.c[name] for name in ("provider", "client", "features")]
     met = (days, condition(where, table, connection.dialect))
+    span = select(func.min(table.c.day), func.max(table.c.day), func.sum(table.c.line_calls + table.c.hits)).where(*met)
+    first, last, asked = connection.execute(span).one()
+    if first is None:
+        return []
+    of_all = select(func.sum(rollups.c.line_calls + rollups.c.hits)).where(rollups.c.day.between(first, last))
+    if int(asked) * _DENSE >= int(connection.execute(of_all).scalar() or 0):
+        return [_Owner({}, first, last)]
+    columns = [table.c[name] for name in ("provider", "client", "features")]
     query = select(*columns, func.min(table.c.day), func.max(table.c.day)).where(*met).group_by(*columns).limit(_OWNERS_MAX + 1)
     found = connection.execute(query).all()
-    if len(found) <= _OWNERS_MAX:
-        return [_Owner({"provider": row[0], "client": row[1], "features": row[2]}, row[3], row[4]) for row in found]
-    first, last = connection.execute(select(func.min(table.c.day), func.max(table.c.day)).where(*met)).one()
-    return [_Owner({}, first, last)]
+    if len(found) > _OWNERS_MAX:
+        return [_Owner({}, first, last)]
+    return [_Owner({"provider": row[0], "client": row[1], "features": row[2]}, row[3], row[4]) for row in found]
 
 
 def _stream(

@@ -79,12 +79,10 @@ class InvoicedDays:
 
     def _by_region(self, connection: Connection, provider: str) -> Iterable[Any]:
         first, last = self._days[provider]
-        bucket = (
-            attempts.c.reserved_at_us / DAY_US if connection.dialect.name == "postgresql" else attempts.c.reserved_at_us.op("/")(DAY_US)
-        )
+        bucket = (attempts.c.reserved_at_us // DAY_US).label("bucket")
         times = (attempts.c.reserved_at_us >= day_start_us(first), attempts.c.reserved_at_us < day_end_us(last))
         settled = (attempts.c.provider == provider, attempts.c.state == "settled", *times)
-        groups = (func.floor(bucket).label("bucket"), attempt_lines.c.sku, unit_counters.c.region)
+        groups = (bucket, attempt_lines.c.sku, unit_counters.c.region)
         query = select(*groups, _UNITS, _NANOS).select_from(_LINES).where(*settled).group_by(*groups)
         for number, sku, region, units, nanos in connection.execute(query):
             yield day_of(int(number) * DAY_US), sku, region, units, nanos

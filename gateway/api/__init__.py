@@ -17,6 +17,7 @@ from gateway.api.experiments import (
     ExperimentVerdict,
     KeptPicture,
 )
+from gateway.api.forecast import CostForecast
 from gateway.api.health import Liveness, Readiness
 from gateway.api.in_house import InHouseCosts
 from gateway.api.keys import KeyOfName, KeysOfAll
@@ -32,6 +33,7 @@ RESOURCES = {
     "/v1/costs": Costs,
     "/v1/costs/in-house": InHouseCosts,
     "/v1/costs/entries": CostEntries,
+    "/v1/costs/forecast": CostForecast,
     "/v1/costs/reconciliations": Reconciliations,
     "/v1/costs/reconciliations/<reconciliation_id>": ReconciliationOfId,
     "/v1/costs/reconciliations/<reconciliation_id>/accept": ReconciliationAcceptance,

@@ -188,6 +188,16 @@ def test_only_the_rows_that_were_asked_for_are_found_and_together_they_are_all(l
     assert both == {(entry.kind, entry.id, entry.line) for entry in found[None]}
 
 
+def test_rare_rows_are_found_owner_by_owner_and_in_order(ledger, engine, clock):
+    for number in range(160):
+        tags = {"team": "rare"} if number in (3, 90, 150) else {}
+        words = {"client": f"client-{number % 3}" if tags else "usual", "tags": tags}
+        ledger.settle(ledger.reserve(hold(**words)).attempt_id)
+        clock.advance(seconds=3_600)
+    ledger.close()
+    check(engine, ["tag:team", "client"], 2)
+
+
 def test_a_row_says_where_it_comes_from(ledger, engine):
     attempt_id = ledger.reserve(hold(request_id="request-7", tags={"team": "a"})).attempt_id
     ledger.settle(attempt_id, provider_request_id="aws-1")

@@ -162,7 +162,7 @@ def test_what_is_wrong_with_a_page_is_named(finance, query):
 def test_reports_and_rows_are_for_finance(finance, books):
     for role, status in (("finance", 200), ("app", 403)):
         key = finance.post("/v1/keys", json={"name": f"the {role}", "role": role}).json["key"]
-        for address in ("/v1/costs", "/v1/costs/entries"):
+        for address in ("/v1/costs", "/v1/costs/entries", "/v1/costs/forecast"):
             assert books.test_client().get(address, headers={"Authorization": f"Bearer {key}"}).status_code == status
     assert books.test_client().get("/v1/costs/entries").status_code == 401
 
@@ -176,7 +176,7 @@ def test_a_large_report_is_one_json_document(finance, books):
                 kind="hit",
                 request_id="u",
                 client="many",
-                provider="local",
+                provider="many",
                 features=frozenset(),
                 sku="picture",
                 avoided=Money(1),
@@ -187,3 +187,13 @@ def test_a_large_report_is_one_json_document(finance, books):
     answer = finance.get(f"/v1/costs?{EVER}&client=many&group_by=tag:run,day&format=json")
     assert len(answer.text) > 1 << 16
     assert added(json.loads(answer.text)["rows"]) == nanos(json.loads(answer.text)["total"])
+
+
+def test_the_forecast_tells_the_month_s_end_by_provider_and_in_all(finance):
+    found = finance.get("/v1/costs/forecast").json
+    (row,) = found["rows"]
+    assert (row["provider"], found["coverage"], row["method"] in ("none", "mean")) == ("acme", 0.8, True)
+    assert Money.usd(row["forecast_usd"]) >= Money.usd(row["spent_usd"])
+    assert found["total"]["forecast_usd"] == row["forecast_usd"]
+    assert "low_usd" not in row
+    assert "backtest" not in row
