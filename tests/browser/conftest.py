@@ -51,6 +51,7 @@ def gateway(tmp_path_factory, chromium):
         "GATEWAY_SPOOL": str(folder / "spool"),
         "GATEWAY_PRICES": str(prices),
         "GATEWAY_SIMULATED": "true",
+        "GATEWAY_PICTURES_KEPT_DAYS": "30",
         "GATEWAY_PROVIDERS": "rekognition,google_vision",
         "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
         "GATEWAY_GOOGLE_VISION_INSECURE": "true",
