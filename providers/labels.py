@@ -88,7 +88,7 @@ def known_labels(provider: str, feature: Feature) -> frozenset[str]:
     """
     if feature == "moderation":
         return frozenset(_MODERATION.values()) if provider in {"rekognition", "google_vision"} else frozenset()
-    names = _table().get({"local": "coco", "google_vision": "google"}.get(provider, provider))
+    names = _table().get({"local": "coco", "local_candidate": "coco", "google_vision": "google"}.get(provider, provider))
     if names is None or feature not in {"objects", "labels"}:
         return frozenset()
     labels = frozenset(names.same.values())

@@ -52,17 +52,17 @@ class Model(Protocol):
 
 
 class Local:
-    """The provider `local`.
+    """The provider `local`, or another model of our own beside it, under a name of its own.
 
     Attributes:
         usd_per_hour: what the machine costs; 0 when nothing was told.
     """
 
-    name = "local"
     features: frozenset[Feature] = frozenset({"objects"})
     region = ""
 
-    def __init__(self, model: Model, usd_per_hour: Decimal = Decimal(0)) -> None:
+    def __init__(self, model: Model, usd_per_hour: Decimal = Decimal(0), name: str = "local") -> None:
+        self.name = name
         self.usd_per_hour = usd_per_hour
         self._model = model
 
@@ -87,7 +87,7 @@ class Local:
         """Boxes with a confidence above 0.05, best first, as `providers.contract` says."""
         deadline = time.monotonic() + timeout_s
         try:
-            return parse(self._model.predict(image.pixels, deadline))
+            return parse(self._model.predict(image.pixels, deadline), self.name)
         except ImageError as error:
             raise ImageRefused(str(error)) from error
         except ProviderError:
@@ -104,10 +104,10 @@ class Local:
         self._model.close()
 
 
-def parse(seen: Seen) -> Answer:
+def parse(seen: Seen, provider: str = "local") -> Answer:
     """What the model answered, in the gateway's words."""
     detections = tuple(
-        Detection("objects", label, min(max(confidence, 0.0), 1.0), BoundingBox.clamped(*box), Local.name, label)
+        Detection("objects", label, min(max(confidence, 0.0), 1.0), BoundingBox.clamped(*box), provider, label)
         for box, confidence, label in zip(seen.boxes.tolist(), seen.confidences.tolist(), seen.labels, strict=True)
     )
     return Answer(detections, seen.model, machine_us=seen.machine_us)
@@ -187,6 +187,15 @@ def build(environ: Mapping[str, str]) -> Local:
     Raises:
         BadEnvironment: each variable that is wrong.
     """
+    return build_local(environ, URL, "local")
+
+
+def build_local(environ: Mapping[str, str], url_setting: str, name: str) -> Local:
+    """A model of our own under a name, at the address that a setting says, or in this process where it says none.
+
+    Raises:
+        BadEnvironment: each variable that is wrong.
+    """
     problems = []
     usd_per_hour = Decimal(0)
     try:
@@ -195,13 +204,13 @@ def build(environ: Mapping[str, str]) -> Local:
         problems.append(f"{USD_PER_HOUR}: {error}")
     model: Model | None = None
     try:
-        url = environ.get(URL, "").strip()
+        url = environ.get(url_setting, "").strip()
         model = OpenInference(url, default_model=builtin.NAME) if url else InProcess(_processes(environ))
     except ValueError as error:
-        problems.append(f"{URL}: {error}")
+        problems.append(f"{url_setting}: {error}")
     if problems or model is None:
         raise BadEnvironment(*problems)
-    return Local(model, usd_per_hour)
+    return Local(model, usd_per_hour, name)
 
 
 def _processes(environ: Mapping[str, str]) -> int:
@@ -214,7 +223,7 @@ def _usd(text: str) -> Decimal:
     try:
         amount = Decimal(text.strip())
     except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount of dollars such as 0.526.") from None
+        amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{text!r} is not an amount of dollars such as 0.526.")
     return amount

@@ -1,11 +1,14 @@
 """Our model server beside LitServe, Ray Serve and BentoML, all serving the same network on the same cores:
 
-    python -m tests.benchmarks.bench_serving litserve=VENV ray=VENV bentoml=VENV
+    python -m tests.benchmarks.bench_serving litserve=VENV ray=VENV bentoml=VENV [cgroup=/sys/fs/cgroup/cpu/bench]
 
 Each engine lives in a virtual environment of its own, outside the repository, that has its package beside what this project needs:
 
     litserve==0.2.19 (with python-multipart), ray[serve]==2.60.0, bentoml==1.4.39
     and torch, safetensors, numpy, pillow as in constraints.txt
+
+With a (version 1) control group of the CPU that you have made, each engine runs in it: then on a busy machine none gets more of the cores
+for having more processes, as it would by the kernel's grouping of sessions.
 
 Engines run one at a time and take turns over several rounds: 32 clients, each with its next picture when it has its answer (images a
 second); then steady arrivals at half of what that round bore (p99 from when each was due). Every answer's best label is checked.
@@ -59,6 +62,9 @@ def label(body):
     return classes[0] if classes else None
 
 
+JOIN = 'if [ -n "$1" ]; then echo $$ > "$1/tasks"; fi; shift; exec "$@"'
+
+
 class Engine:
     """One engine, started in a session of its own so that it can be ended whole."""
 
@@ -71,7 +77,7 @@ class Engine:
         environ = {**os.environ, **own, "BENTOML_HOME": folder}
         self._log = Path(folder, "log")
         with self._log.open("wb") as log:
-            command = [python, *arguments(port)]
+            command = ["sh", "-c", JOIN, "sh", os.environ.get("BENCH_CGROUP", ""), python, *arguments(port)]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True)
 
     def requests(self, contents):
@@ -129,7 +135,9 @@ def measure(name, python, contents, own):
 
 
 def main():
-    pythons = {"ours": sys.executable} | {name: f"{venv}/bin/python" for name, _, venv in (word.partition("=") for word in sys.argv[1:])}
+    told_paths = dict(word.split("=", 1) for word in sys.argv[1:])
+    os.environ["BENCH_CGROUP"] = told_paths.pop("cgroup", "")
+    pythons = {"ours": sys.executable} | {name: f"{venv}/bin/python" for name, venv in told_paths.items()}
     contents = [path.read_bytes() for path in PICTURES]
     rows, own = {name: [] for name in pythons}, {}
     for _ in range(ROUNDS):

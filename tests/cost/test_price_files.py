@@ -38,8 +38,8 @@ def test_every_built_in_sheet_says_where_and_when_it_was_read():
     assert all(price.source and price.read_on > date(2026, 1, 1) for sheet in book.values() for price in sheet.prices)
 
 
-def test_only_the_in_house_model_is_imputed():
-    assert [name for name, sheet in load_prices().items() if sheet.imputed] == ["local"]
+def test_only_in_house_models_are_imputed():
+    assert {name for name, sheet in load_prices().items() if sheet.imputed} == {"local", "local_candidate"}
 
 
 def test_a_deployments_sheet_takes_the_place_of_the_built_in_one_and_leaves_the_others(load):

@@ -28,7 +28,7 @@ def test_a_fourth_provider_is_one_module_and_one_data_file(fourth):
 
 
 def test_without_its_folder_it_is_gone():
-    assert registry.names() == ("google_vision", "local", "rekognition")
+    assert registry.names() == ("google_vision", "local", "local_candidate", "rekognition")
 
 
 def test_finding_and_importing_them_imports_no_sdk():
