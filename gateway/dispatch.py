@@ -128,7 +128,7 @@ class Dispatcher:
         finally:
             attempts = race.close()
             refusals.told += race.refusals()
-        _wait_until_settled(race, deadline)
+            _wait_until_settled(race, deadline)
         given = answered.given() if answered.legs else Given((), ())
         refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
         outcome = Outcome(

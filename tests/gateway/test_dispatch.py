@@ -1,7 +1,7 @@
+import contextlib
 import functools
 import threading
 import time
-from contextlib import closing
 from datetime import date
 
 import pytest
@@ -396,7 +396,7 @@ def test_a_locked_ledger_leaves_the_in_house_model_its_time(toybox):
     assert ask(dispatcher).provider == "rekognition"
     ledger = toybox.ledgers[-1]
     ledger.reserve = functools.partial(ledger.reserve, wait_s=60)
-    with closing(toybox.database.raw_connection()) as holder:
+    with contextlib.closing(toybox.database.raw_connection()) as holder:
         holder.cursor().execute("BEGIN IMMEDIATE")
         outcome = ask(dispatcher, deadline_ms=4_000)
         holder.cursor().execute("ROLLBACK")
@@ -410,3 +410,19 @@ def test_a_key_that_turns_out_to_be_another_requests_when_money_is_held_is_a_con
     asked = Options()
     with pytest.raises(errors.Conflict):
         dispatcher.detect(picture(), asked, Bill(new_id(), "tester", key=key), time.monotonic() + 5)
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["the next answers", "nobody answers"])
+def test_a_report_read_after_the_answer_knows_what_failed(toybox, monkeypatch, local):
+    monkeypatch.setattr("gateway.dispatch._SETTLE_S", 10.0)
+    dispatcher = toybox.dispatcher(Toy("rekognition", raises(ProviderFailed("500"))), *([Toy("local")] if local else []))
+    ledger, told = toybox.ledgers[-1], []
+
+    def slowly(attempt_id, **what):
+        time.sleep(0.2)
+        told.append(attempt_id)
+
+    ledger.unknown = slowly
+    with contextlib.suppress(errors.NoProviderAvailable):
+        ask(dispatcher)
+    assert len(told) == 1
