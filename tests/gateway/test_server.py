@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clouds import rekognition
+from tests.clouds.behaviour import Behaviour
 from tests.conftest import PHOTOS
 from tests.processes import ADMIN, running
 
@@ -154,21 +156,26 @@ def test_each_request_is_one_json_line_without_a_secret(server):
 
 
 def test_sigterm_finishes_what_runs_and_ends_with_zero(tmp_path):
-    with running(tmp_path, "serve") as server:
+    amazon = rekognition.StandIn(Behaviour(latency_ms_p50=1_500.0, latency_ms_p95=1_501.0))
+    with running(tmp_path, "serve", GATEWAY_PROVIDERS="rekognition", **amazon.environ) as server:
         server.wait_until_ready()
         statuses = []
 
         def ask():
-            statuses.append(post(server)[0].status)
+            statuses.append(post(server, path="/v1/detections?cache=off&deadline_ms=60000")[0].status)
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
-        time.sleep(0.1)
-        assert server.stop(signal.SIGTERM) == 0
+        give_up_at = time.monotonic() + 30
+        while len(amazon.received) < 8 and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert server.stop(signal.SIGTERM, within_s=60) == 0
         for thread in threads:
             thread.join()
-        assert statuses == [200] * 8
+    assert statuses == [200] * 8
+    assert amazon.bill.units() == {"DetectLabels": 8}
+    amazon.close()
 
 
 def test_wrong_settings_are_told_all_at_once_and_nothing_starts(tmp_path):

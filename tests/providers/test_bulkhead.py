@@ -40,13 +40,13 @@ def test_a_full_one_refuses_at_once_and_frees_its_threads(bulkhead):
     assert bulkhead.run(lambda _: "free", 5) == "free"
 
 
-def _stuck_at(stage: str, seen: list[Exception]):
+def _stuck_at(stage: str, given_up: threading.Event, seen: list[Exception]):
     def work(attempt: Attempt) -> None:
         if stage != "preparing":
             attempt.connecting()
         if stage == "sent":
             attempt.sending()
-        time.sleep(0.1)
+        given_up.wait(10)
         try:
             attempt.sending()
         except ProviderTimeout as error:
@@ -61,10 +61,14 @@ def _stuck_at(stage: str, seen: list[Exception]):
 )
 def test_what_the_end_of_the_time_means_depends_on_what_was_sent(bulkhead, stage, told):
     seen: list[Exception] = []
+    given_up = threading.Event()
     with pytest.raises(told) as caught:
-        bulkhead.run(_stuck_at(stage, seen), 0.02)
+        bulkhead.run(_stuck_at(stage, given_up, seen), 0.5)
     assert caught.value.maybe_billed is (stage == "sent")
-    time.sleep(0.2)
+    given_up.set()
+    give_up_at = time.monotonic() + 10
+    while not seen and time.monotonic() < give_up_at:
+        time.sleep(0.01)
     assert seen, "what its caller has given up is sent all the same"
 
 
