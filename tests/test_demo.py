@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 from cost.ledger import CostFilter, Ledger, cost_rows
@@ -5,8 +6,10 @@ from cost.ledger.verify import verify
 from cost.price_files import BUILT_IN, load_prices
 from gateway.database import prepare_database
 from gateway.keys import Keys
-from tests.demo.__main__ import shared_account
+from tests.clouds.pictures import Pictures
+from tests.demo.__main__ import PHOTOS, shared_account
 from tests.demo.history import BUDGETS, write_history
+from tests.demo.photos import make_photos
 from tests.demo.plan import CLIENTS, plan
 
 
@@ -45,3 +48,19 @@ def test_the_past_is_the_same_at_every_start_and_never_the_future():
     assert first[-1].at < now
     by_weekday = {asked.at.weekday() for asked in first}
     assert by_weekday == set(range(7))
+
+
+def test_the_pictures_of_the_comparison_know_what_is_on_them(tmp_path):
+    coco = json.loads(make_photos(PHOTOS, tmp_path / "photos").read_text())
+    sides = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
+    assert len(coco["images"]) == 70
+    assert len(coco["annotations"]) > 200
+    for one in coco["annotations"]:
+        x, y, width, height = one["bbox"]
+        right, bottom = sides[one["image_id"]]
+        assert 0 <= x < x + width <= right + 1
+        assert 0 <= y < y + height <= bottom + 1
+    pictures = Pictures(tmp_path / "photos" / "instances.json", tmp_path / "photos")
+    for image in coco["images"][::7]:
+        mine = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
+        assert len(pictures.things_on((tmp_path / "photos" / image["file_name"]).read_bytes())) == len(mine)

@@ -14,9 +14,11 @@ from gateway.ids import new_id
 from tests.clouds import google_vision, rekognition
 from tests.clouds.behaviour import Behaviour
 from tests.clouds.pictures import Pictures
+from tests.demo.comparison import compare
 from tests.demo.history import write_history
 from tests.demo.invoice import write_invoice
 from tests.demo.live import send_some
+from tests.demo.photos import make_photos
 from tests.demo.plan import DAYS, SEED
 
 PHOTOS = Path(__file__).parents[1] / "photos"
@@ -26,8 +28,10 @@ FOLDER = Path("var/demo")
 def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
+    photos = FOLDER / "photos"
+    make_photos(PHOTOS, photos)
     behaviour = Behaviour(latency_ms_p50=180.0, latency_ms_p95=420.0, hit_rate=0.85, seed=SEED)
-    pictures = Pictures(PHOTOS / "instances.json", PHOTOS)
+    pictures = Pictures(photos / "instances.json", photos)
     clouds = (rekognition.StandIn(behaviour, pictures=pictures), google_vision.StandIn(behaviour, pictures=pictures))
     prices = FOLDER / "prices.toml"
     prices.write_text(shared_account((BUILT_IN / "google_vision.toml").read_text()))
@@ -38,6 +42,7 @@ def main() -> int:
         "GATEWAY_DATABASE_URL": f"sqlite:///{FOLDER}/gateway.db",
         "GATEWAY_SPOOL": f"{FOLDER}/spool",
         "GATEWAY_SIMULATED": "true",
+        "GATEWAY_PICTURES_KEPT_DAYS": "7",
         "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.004",  # a small board in a corner: with so little traffic a larger one never pays
         "GATEWAY_ADMIN_KEY": os.environ.get("GATEWAY_ADMIN_KEY") or f"vg_demo_{new_id()}",
         **clouds[0].environ,
@@ -51,11 +56,16 @@ def main() -> int:
     gateway = subprocess.Popen([Path(sys.executable).parent / "vision-gateway", "up"], env=environ)
     signal.signal(signal.SIGTERM, lambda *_: gateway.terminate())
     signal.signal(signal.SIGINT, lambda *_: None)  # the gateway got it too; wait for its end
-    threading.Thread(target=send_some, args=(environ, sorted(PHOTOS.glob("*.jpg"))), daemon=True).start()
+    threading.Thread(target=_use_it, args=(environ, photos), daemon=True).start()
     status = gateway.wait()
     for cloud in clouds:
         cloud.close()
     return status
+
+
+def _use_it(environ: dict[str, str], photos: Path) -> None:
+    send_some(environ, sorted(PHOTOS.glob("*.jpg")))
+    compare(environ, photos, FOLDER / "which-provider.html")
 
 
 def shared_account(sheet: str) -> str:
