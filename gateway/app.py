@@ -13,11 +13,13 @@ from cost.ledger import Ledger
 from cost.price_files import BadPriceSheet, load_prices
 from cost.price_sheets import PriceBook
 from gateway.alerts import AlertSender
+from gateway.answers import AnswerStore
 from gateway.api import add_resources
 from gateway.api.guard import guard_every_route
 from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
 from gateway.api.traces import trace_each_request
+from gateway.batches import BatchThreads
 from gateway.breaker import Breaker
 from gateway.cache.link import RedisStore
 from gateway.cache.results import Results
@@ -158,6 +160,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         store,
         LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
         MoneyNumbers(ledger, reads),
+        AnswerStore(database, settings.answers_kept_days),
+        BatchThreads(max(settings.threads // 2, 1)),
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
         policies,
         pacing,

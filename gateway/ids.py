@@ -10,3 +10,13 @@ def new_id() -> str:
     """A new ULID, such as `01KAMZ5T9QF1V4M3S8WJ6X2R7C`."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def made_at_s(id_: str) -> float | None:
+    """When an id was made, in seconds since 1970; None for what is none."""
+    if len(id_) != 26 or not set(id_) <= set(_CROCKFORD):
+        return None
+    number = 0
+    for letter in id_[:10]:
+        number = number << 5 | _CROCKFORD.index(letter)
+    return number / 1000

@@ -9,6 +9,8 @@ from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.price_sheets import PriceBook
 from gateway.alerts import AlertSender
+from gateway.answers import AnswerStore
+from gateway.batches import BatchThreads
 from gateway.dispatch import Dispatcher
 from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
@@ -44,6 +46,8 @@ class Parts:
     experiments: ExperimentStore
     live: LiveExperiments
     money_numbers: MoneyNumbers
+    answers: AnswerStore
+    batches: BatchThreads
     tracing: Tracing | None
     policies: Policies
     pacing: Pacing
@@ -57,10 +61,12 @@ class Parts:
         if self.explorer:
             self.explorer.close()
         self.live.close()
+        self.batches.close()
         self.dispatcher.close()
         self.policies.close()
         self.pacing.close()
         self.comparisons.close()
+        self.answers.close()
         self.ledger.close()
         if self.tracing:
             self.tracing.close()

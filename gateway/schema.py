@@ -30,3 +30,17 @@ web_sessions = sa.Table(
     sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
 )
 sa.Index("web_session_by_expiry", web_sessions.c.expires_at)
+
+answers = sa.Table(
+    "answer",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("client", sa.String(128), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    # The JSON that was sent, deflated.
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    # JSON of what the client thought of it.
+    sa.Column("feedback", sa.Text),
+)
+sa.Index("answer_by_time", answers.c.at_us)

@@ -21,7 +21,7 @@ KEPT_MAX = 100_000
 """Of the router's own records: older ones make room. What an experiment or a comparison wrote stays until it is deleted."""
 
 _EVERY_S = 1.0
-_ROUTERS_OWN: tuple[Origin, ...] = ("escalation", "exploration")
+_ROUTERS_OWN: tuple[Origin, ...] = ("escalation", "exploration", "feedback")
 
 log = logging.getLogger(__name__)
 

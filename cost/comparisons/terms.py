@@ -15,8 +15,8 @@ from cost.escalation.boxes import Corners
 from cost.ledger.times import new_id, utc_now
 from cost.money import FREE, Money
 
-Origin = Literal["escalation", "exploration", "experiment", "compare", "canary"]
-"""Why several were asked: it was worth it; a sample; an experiment's arms; `vision-gateway compare`; the canary set."""
+Origin = Literal["escalation", "exploration", "experiment", "compare", "canary", "feedback"]
+"""Why there is a record: another answer was worth its price; a sample; an experiment; `compare`; the canary set; a client's verdict."""
 
 Verdict = Literal["correct", "wrong"]
 

@@ -3,6 +3,8 @@
 from flask_restful import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
+from gateway.api.answers import AnswerOfId, Feedback
+from gateway.api.batch import DetectionsBatch
 from gateway.api.budgets import BudgetOfName, Budgets
 from gateway.api.cost_entries import CostEntries
 from gateway.api.costs import Costs
@@ -29,6 +31,9 @@ from gateway.parts import Parts
 
 RESOURCES = {
     "/v1/detections": Detections,
+    "/v1/detections/batch": DetectionsBatch,
+    "/v1/detections/<id>": AnswerOfId,
+    "/v1/detections/<id>/feedback": Feedback,
     "/v1/providers": Providers,
     "/v1/costs": Costs,
     "/v1/costs/in-house": InHouseCosts,

@@ -13,6 +13,7 @@ from gateway import errors
 from gateway.api.resource import OPEN, Description, GatewayResource, describes
 from gateway.errors import GatewayError
 from gateway.keys import Role
+from gateway.wire.batch import IMAGES_MAX, NDJSON
 from providers.images import KNOWN_FORMATS
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Document:
             operation["requestBody"] = _image_body(description.query)
         elif description.file:
             operation["requestBody"] = _FILE_BODY
+        elif description.batch:
+            operation["requestBody"] = _batch_body(description.query)
         elif description.body:
             operation["requestBody"] = {
                 "required": description.body_required,
@@ -106,7 +109,8 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 def _responses(description: Description, needs_key: bool) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "OK"}
     if description.answers:
-        good["content"] = {"application/json": {"schema": _ref(description.answers)}}
+        mimetype = NDJSON[0] if description.batch else "application/json"
+        good["content"] = {mimetype: {"schema": _ref(description.answers)}}
     responses = {str(description.status): good}
     if description.unready:
         responses["503"] = {"description": "Not ready", "content": {"application/json": {"schema": _ref(description.unready)}}}
@@ -145,6 +149,14 @@ def _image_body(options: type[BaseModel] | None) -> dict[str, Any]:
     content: dict[str, Any] = {f"image/{name}": {"schema": picture} for name in sorted(KNOWN_FORMATS)}
     content["multipart/form-data"] = {"schema": _object(fields | {"image": picture})}
     content["application/json"] = {"schema": _object(fields | {"image": in_json})}
+    return {"required": True, "content": content}
+
+
+def _batch_body(options: type[BaseModel] | None) -> dict[str, Any]:
+    fields = {parameter["name"]: parameter["schema"] for parameter in _query_parameters(options)}
+    pictures = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": IMAGES_MAX}
+    lines = {"type": "string", "description": f"1 to {IMAGES_MAX} lines, each as the JSON of `POST /v1/detections`, and `name`."}
+    content = {"multipart/form-data": {"schema": _object(fields | {"image": pictures})}, NDJSON[0]: {"schema": lines}}
     return {"required": True, "content": content}
 
 

@@ -38,15 +38,7 @@ class ProblemApi(Api):
 def problem_response(error: Exception) -> Response:
     """The problem document of any exception. What we did not foresee is a 500 without a word about its inside."""
     problem = as_gateway_error(error)
-    document: dict[str, Any] = {
-        "type": f"/docs#{problem.code}",
-        "title": problem.title,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-        "request_id": g.get("request_id", ""),
-        **problem.members,
-    }
+    document = problem_document(problem, g.get("request_id", ""))
     g.facts = {**g.get("facts", {}), "code": problem.code}
     response = Response(json.dumps(document, ensure_ascii=False), problem.status, mimetype="application/problem+json")
     if problem.retry_after_s is not None:
@@ -56,6 +48,19 @@ def problem_response(error: Exception) -> Response:
     if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
         response.headers["Allow"] = allow
     return response
+
+
+def problem_document(problem: GatewayError, request_id: str) -> dict[str, Any]:
+    """RFC 9457, as JSON types."""
+    return {
+        "type": f"/docs#{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "request_id": request_id,
+        **problem.members,
+    }
 
 
 def as_gateway_error(error: Exception) -> GatewayError:

@@ -52,6 +52,7 @@ class Description:
         image: whether the body is a picture, in the three forms of `POST /v1/detections`.
         file: whether the body is a file, raw or as the form field `file`.
         body_required: whether `body` must be sent.
+        batch: whether it is many, and `answers` the schema of one line of NDJSON.
         errors: what else may be answered.
     """
 
@@ -64,6 +65,7 @@ class Description:
     image: bool = False
     file: bool = False
     body_required: bool = True
+    batch: bool = False
     errors: tuple[type[GatewayError], ...] = ()
 
 

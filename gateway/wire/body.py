@@ -1,11 +1,14 @@
 """Reading a request's body: whole, within a limit, and never one that was cut short."""
 
+import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 from gunicorn.http.errors import ParseException
 from werkzeug.wrappers import Request
 
 _CHUNK_BYTES = 1 << 16
+_IN_MEMORY_MAX = 1 << 20
 _DRAINED_BYTES_MAX = 64 << 20
 """A refused body is read to its end up to here, so that the client reads our answer instead of a broken connection."""
 
@@ -25,6 +28,23 @@ def whole_body(request: Request, bytes_max: int) -> bytes:
         BodyTooLarge, BodyBroken: with a sentence for the client.
     """
     return b"".join(body_pieces(request, bytes_max))
+
+
+def spooled_body(request: Request, bytes_max: int) -> IO[bytes]:
+    """The same as a file without a name, at its beginning; a small one stays in memory.
+
+    Raises:
+        BodyTooLarge, BodyBroken: with a sentence for the client.
+    """
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY_MAX)  # noqa: SIM115 -- closed by who reads it
+    try:
+        for part in body_pieces(request, bytes_max):
+            file.write(part)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
 
 
 def body_pieces(request: Request, bytes_max: int) -> Iterator[bytes]:

@@ -84,6 +84,7 @@ def _list_of(names: tuple[str, ...] | None) -> dict[str, Any]:
 
 
 Dollars = Annotated[Money, BeforeValidator(_money), WithJsonSchema(_MONEY_SCHEMA)]
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
 class Options(BaseModel):
@@ -95,9 +96,7 @@ class Options(BaseModel):
         tuple[Feature, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(FEATURES))
     ] = Field(("objects",), description="Comma list of objects, labels, faces, text, moderation.")
     max_cost_usd: Dollars | None = Field(None, description="A hard ceiling over all attempts of this request, in US dollars.")
-    deadline_ms: Annotated[int, BeforeValidator(_number)] | None = Field(
-        None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds."
-    )
+    deadline_ms: Whole | None = Field(None, ge=1, le=600_000, description="One absolute deadline over all attempts, in milliseconds.")
     strategy: Strategy = Field("auto", description="What to prefer among the providers that fit.")
     providers: (
         Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_at_least_one), WithJsonSchema(_list_of(None))] | None
@@ -105,7 +104,7 @@ class Options(BaseModel):
     min_confidence: Annotated[float, BeforeValidator(_number)] = Field(
         0.5, ge=0, le=1, allow_inf_nan=False, description="Leave out what is less sure."
     )
-    max_results: Annotated[int, BeforeValidator(_number)] = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
+    max_results: Whole = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
     cache: Literal["use", "refresh", "off"] = Field("use", description="Whether a kept answer may serve.")
     tags: Annotated[
         dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^,]+(,[^:,]+:[^,]+)*$"})

@@ -43,7 +43,7 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
         GatewayError: what was sent is too large, of no known form, or has a wrong parameter.
     """
     mimetype = request.mimetype
-    query = _once(request.args)
+    query = once(request.args)
     if mimetype.startswith("image/") or mimetype == "application/octet-stream":
         return DetectionRequest(_body(request, limits.content_bytes_max), Options.read(query))
     if mimetype == "multipart/form-data":
@@ -53,6 +53,11 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
     drain(request)
     sent = repr(mimetype) if mimetype else "none"
     raise UnsupportedMediaType(f"The Content-Type is {sent}. {_HOW}")
+
+
+def body_error(error: BodyTooLarge | BodyBroken) -> GatewayError:
+    """The problem that a client is told for a body that can't be read whole."""
+    return ImageTooLarge(str(error)) if isinstance(error, BodyTooLarge) else InvalidImage(str(error))
 
 
 def image_error(error: images.ImageError) -> GatewayError:
@@ -82,15 +87,28 @@ def _read_multipart(request: Request, query: dict[str, Any], image_bytes_max: in
     if len(pictures) != 1 or len(files) != 1:
         raise InvalidParameter("image", "Send exactly one file, as the multipart field `image`.")
     content = pictures[0].stream.read()
-    return DetectionRequest(content, Options.read(_merged(query, _once(form))))
+    return DetectionRequest(content, Options.read(merged(query, once(form))))
 
 
 def _read_json(request: Request, query: dict[str, Any], image_bytes_max: int) -> DetectionRequest:
-    document = parse_json(_body(request, image_bytes_max * 4 // 3 + _OPTIONS_BYTES_MAX))
+    document = parse_json(_body(request, json_bytes_max(image_bytes_max)))
     if not isinstance(document, dict):
         raise InvalidParameter("body", "The JSON body must be an object with the key `image`.")
     image = document.pop("image", None)
-    options = Options.read(_merged(query, document))
+    return request_of(image, Options.read(merged(query, document)))
+
+
+def json_bytes_max(image_bytes_max: int) -> int:
+    """What a picture of so many bytes and its options may take as JSON."""
+    return image_bytes_max * 4 // 3 + _OPTIONS_BYTES_MAX
+
+
+def request_of(image: Any, options: Options) -> DetectionRequest:
+    """A picture as JSON has it.
+
+    Raises:
+        InvalidParameter: it is none of the two forms, or not base64.
+    """
     if not isinstance(image, dict) or len(image) != 1:
         raise InvalidParameter("image", 'Write the image as {"base64": "…"} or {"uri": "https://…"}.')
     if isinstance(image.get("uri"), str):
@@ -160,7 +178,8 @@ def _check(value: Any, levels: int) -> None:
             _check(child, levels - 1)
 
 
-def _once(given: MultiDict[str, str]) -> dict[str, Any]:
+def once(given: MultiDict[str, str]) -> dict[str, Any]:
+    """Parameters, each given once. Raises `InvalidParameter`."""
     for name, values in given.lists():
         if len(values) > 1:
             raise InvalidParameter(
@@ -169,7 +188,8 @@ def _once(given: MultiDict[str, str]) -> dict[str, Any]:
     return given.to_dict()
 
 
-def _merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of the query string and of the body together. Raises `InvalidParameter`."""
     for name in query.keys() & body.keys():
         raise InvalidParameter(shown(name), f"{shown(name)} is given in the query string and in the body. Give it once.")
     return query | body
@@ -178,7 +198,5 @@ def _merged(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 def _body(request: Request, bytes_max: int) -> bytes:
     try:
         return whole_body(request, bytes_max)
-    except BodyTooLarge as error:
-        raise ImageTooLarge(str(error)) from error
-    except BodyBroken as error:
-        raise InvalidImage(str(error)) from error
+    except (BodyTooLarge, BodyBroken) as error:
+        raise body_error(error) from error

@@ -1,0 +1,69 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.answers import AnswerStore
+from gateway.database import prepare_database
+from gateway.ids import new_id
+
+
+@pytest.fixture
+def database(tmp_path):
+    engine = prepare_database(f"sqlite:///{tmp_path}/gateway.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def make(database):
+    made = []
+
+    def make(days=7, **options):
+        made.append(AnswerStore(database, days, **options))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+def test_an_answer_is_found_at_once_by_its_client_and_by_nobody_else(make):
+    store, id_ = make(), new_id()
+    store.add(id_, "shop", "d" * 64, b'{"id": 1}')
+    assert store.find(id_, "shop").body == b'{"id": 1}'
+    assert store.find(id_, "other") is None
+    store.flush()
+    assert store.find(id_, "shop").body == b'{"id": 1}'
+    assert store.find(id_, "other") is None
+
+
+def test_an_answer_of_another_process_is_waited_for_until_it_is_written(make):
+    here, there, id_ = make(), make(), new_id()
+    there.add(id_, "shop", "d" * 64, b"{}")
+    assert here.find(id_, "shop") is not None
+
+
+@pytest.mark.parametrize("id_", ["", "x", "batch", "0" * 26, "7" * 26, "ü" * 26, "a" * 5_000])
+def test_an_id_of_nobodys_is_not_waited_for(make, id_):
+    assert make().find(id_, "shop") is None
+
+
+def test_answers_are_kept_for_their_days_and_no_more_of_them_than_allowed(make):
+    now = datetime.now(UTC)
+    store = make(days=2, kept_max=3, now=lambda: now)
+    ids = [new_id() for _ in range(6)]
+    for id_ in ids:
+        store.add(id_, "shop", "d" * 64, b"{}")
+        store.flush()
+        now += timedelta(seconds=10)
+    store.clean()
+    assert [store.find(id_, "shop") is not None for id_ in ids] == [False, False, False, True, True, True]
+    now += timedelta(days=2)
+    assert store.find(ids[-1], "shop") is None, "its days are over, cleaned or not"
+    assert store.clean() == 3
+
+
+def test_where_none_are_kept_none_are_found(make):
+    store, id_ = make(days=0), new_id()
+    store.add(id_, "shop", "d" * 64, b"{}")
+    assert store.find(id_, "shop") is None
