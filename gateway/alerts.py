@@ -2,19 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
 
-import urllib3
-
-from cost.alerts import SIGNATURE_HEADER, body_of, signature
+from cost.alerts import body_of
 from cost.ledger import Ledger, LedgerUnavailable
 from cost.ledger.alerts import Alert
+from gateway.webhook import TIMEOUT_S, Webhook
 
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
-_TIMEOUT_S = 5.0
 _AGAIN_S = 60.0
 
 
@@ -26,11 +22,9 @@ class AlertSender:
     ) -> None:
         """Post to `webhook_url`, signed with `secret`; None: only log. What was not taken is told again after `again_s` seconds."""
         self._ledger = ledger
-        self._webhook_url = webhook_url
-        self._secret = secret or ""
+        self._webhook = Webhook(webhook_url, secret)
         self._every_s = every_s
         self._again_s = again_s
-        self._pool = urllib3.PoolManager(timeout=_TIMEOUT_S, retries=False, maxsize=1)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
@@ -38,8 +32,8 @@ class AlertSender:
     def close(self) -> None:
         """Stop after what is being told."""
         self._stopped.set()
-        self._thread.join(2 * _TIMEOUT_S)
-        self._pool.clear()
+        self._thread.join(2 * TIMEOUT_S)
+        self._webhook.close()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
@@ -54,17 +48,5 @@ class AlertSender:
     def _tell(self, alert: Alert) -> None:
         facts = {"budget": alert.budget.name, "threshold": str(alert.threshold), "committed_usd": str(alert.committed)}
         log.warning("budget.threshold_reached", extra={**facts, "limit_usd": str(alert.limit)})
-        if self._webhook_url is None or self._posted(alert, lambda: datetime.now(UTC)):
+        if self._webhook.post(body_of(alert), {"budget": alert.budget.name}):
             self._ledger.alert_delivered(alert)
-
-    def _posted(self, alert: Alert, now: Callable[[], datetime]) -> bool:
-        body = body_of(alert)
-        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature(body, self._secret, now())}
-        try:
-            response = self._pool.request("POST", str(self._webhook_url), body=body, headers=headers, redirect=False)
-        except urllib3.exceptions.HTTPError as error:
-            log.warning("alerts.webhook_failed", extra={"budget": alert.budget.name, "error": type(error).__name__})
-            return False
-        if response.status >= 300:
-            log.warning("alerts.webhook_failed", extra={"budget": alert.budget.name, "status": response.status})
-        return response.status < 300

@@ -36,7 +36,9 @@ from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
+from gateway.monitoring.watch import QualityWatch
 from gateway.pacing import Pacing
 from gateway.parts import Parts
 from gateway.pictures import KeptPictures
@@ -45,6 +47,7 @@ from gateway.reads import BoundedReads
 from gateway.settings import BadSettings, Settings
 from gateway.web import add_pages
 from gateway.web.sessions import Sessions
+from gateway.webhook import Webhook
 from providers import registry
 from providers.contract import BadEnvironment, Provider
 from providers.local import Local
@@ -161,6 +164,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
         MoneyNumbers(ledger, reads),
         AnswerStore(database, settings.answers_kept_days),
+        QualityNotes(database, pictures),
+        QualityWatch(database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference),
         BatchThreads(max(settings.threads // 2, 1)),
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
         policies,

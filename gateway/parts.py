@@ -17,7 +17,9 @@ from gateway.experiments.store import ExperimentStore
 from gateway.exploring import Explorer
 from gateway.keys import Keys
 from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
+from gateway.monitoring.watch import QualityWatch
 from gateway.pacing import Pacing
 from gateway.pictures import KeptPictures
 from gateway.policies import Policies
@@ -47,6 +49,8 @@ class Parts:
     live: LiveExperiments
     money_numbers: MoneyNumbers
     answers: AnswerStore
+    quality: QualityNotes
+    watch: QualityWatch
     batches: BatchThreads
     tracing: Tracing | None
     policies: Policies
@@ -67,6 +71,8 @@ class Parts:
         self.pacing.close()
         self.comparisons.close()
         self.answers.close()
+        self.quality.close()
+        self.watch.close()
         self.ledger.close()
         if self.tracing:
             self.tracing.close()

@@ -152,6 +152,7 @@ class Settings:
     otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", _traces_address, None, "the same, as the whole address")
     workers: int = _setting("GATEWAY_WORKERS", _whole(1, 256), 1, "processes of `web`")
     threads: int = _setting("GATEWAY_THREADS", _whole(1, 1024), 32, "threads a process of `web`")
+    drift_reference: int = _setting("GATEWAY_DRIFT_REFERENCE", _whole(100, 10_000), 500, "pictures that later ones are held against")
     answers_kept_days: int = _setting("GATEWAY_ANSWERS_KEPT_DAYS", _whole(0, 3650), 7, "days that answers can be asked for again; 0: never")
     pictures_kept_days: int = _setting("GATEWAY_PICTURES_KEPT_DAYS", _whole(0, 3650), 0, "days that compared pictures are kept; 0: never")
     simulated: bool = _setting("GATEWAY_SIMULATED", _switch, False, "true where the clouds are stand-ins: every answer says so")

@@ -106,6 +106,7 @@ class Answering:
             outcome = self._parts.live.detect(image, options, bill, received.deadline)
             self.facts = _facts(outcome)
             note_answer(outcome.provider, outcome.cache, degraded=outcome.degraded)
+            self._parts.quality.add(image, outcome)
             headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
             with stage("write"):
                 body = write_outcome(outcome, self._request_id).model_dump_json(exclude_none=True)

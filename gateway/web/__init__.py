@@ -26,6 +26,7 @@ from gateway.web.keys import KeyEnd, KeysPage
 from gateway.web.login import Login, Logout
 from gateway.web.page import Page
 from gateway.web.prices import PricesPage
+from gateway.web.quality import QualityPage, QualityPicture
 from gateway.web.sessions import Sessions
 from gateway.web.static_page import StaticFile
 
@@ -46,6 +47,8 @@ PAGES: dict[str, type[Page]] = {
     "/experiments/<name>/pictures/<digest>": ExperimentPicture,
     "/keys": KeysPage,
     "/keys/<name>/revoke": KeyEnd,
+    "/quality": QualityPage,
+    "/quality/pictures/<digest>": QualityPicture,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""

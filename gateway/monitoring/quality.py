@@ -1,0 +1,147 @@
+"""What is kept of pictures and answers to notice drift: measured and written behind the request, a sample where there is much."""
+
+import json
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from cost.database import write_transaction
+from gateway.monitoring.drift import Observation
+from gateway.monitoring.numbers import counter
+from gateway.monitoring.schema import observations
+from gateway.outcome import KEPT, Outcome
+from gateway.pictures import KeptPictures, small_jpeg
+from providers.images import Image
+
+if TYPE_CHECKING:
+    from providers.contract import Feature
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = counter("gateway_quality_pictures_total", "Pictures whose properties were measured, or that were left out.", "result")
+
+_A_SECOND_MAX = 20.0
+"""Measuring takes a processor's time from requests: no more than that, and a sample tells as much."""
+
+_KEPT_A_SECOND, _KEPT_AT_ONCE = 0.2, 400.0
+_WAITING_MAX = 64
+_WRITTEN_EVERY_S = 1.0
+_SIDE_MAX = 320
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    image: Image
+    outcome: Outcome
+
+
+class QualityNotes:
+    """One a process, shared by its threads; `close` it. `add` never waits and never fails."""
+
+    def __init__(self, engine: Engine, pictures: KeptPictures) -> None:
+        """Keep observations in this database, and pictures to look at where that is turned on."""
+        self._engine, self._pictures = engine, pictures
+        self._waiting: queue.Queue[_Note | None] = queue.Queue(_WAITING_MAX)
+        self._looks, self._keeps = _Allowance(_A_SECOND_MAX, _A_SECOND_MAX * 10), _Allowance(_KEPT_A_SECOND, _KEPT_AT_ONCE)
+        self._measured: list[dict[str, str]] = []
+        self._jpegs: dict[str, bytes] = {}
+        self._thread = threading.Thread(target=self._run, name="quality", daemon=True)
+        self._thread.start()
+
+    def add(self, image: Image, outcome: Outcome) -> None:
+        """Look at a picture that providers were asked about; answers that were kept have been looked at when they were made."""
+        if outcome.cache in KEPT or not outcome.calls:
+            return
+        if not self._looks.take():
+            LOOKED_AT.add(result="left_out")
+            return
+        try:
+            self._waiting.put_nowait(_Note(image, outcome))
+        except queue.Full:
+            LOOKED_AT.add(result="left_out")
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        write_at = time.monotonic() + _WRITTEN_EVERY_S
+        while True:
+            try:
+                note = self._waiting.get(timeout=max(write_at - time.monotonic(), 0.0) if self._measured else None)
+                if note is None:
+                    self._write()
+                    return
+                self._measure(note)
+            except queue.Empty:
+                pass
+            except Exception:
+                log.exception("quality.failed")
+            if time.monotonic() >= write_at:
+                self._write()
+                write_at = time.monotonic() + _WRITTEN_EVERY_S
+
+    def _measure(self, note: _Note) -> None:
+        from gateway.monitoring.properties import observation, picture_properties  # noqa: PLC0415 -- numpy
+
+        measured, options = picture_properties(note.image), note.outcome.options
+        streams: dict[tuple[str, Feature], None] = {}
+        for call in note.outcome.calls:
+            streams |= {(call.provider, feature): None for feature in options.features if feature in call.features}
+        for provider, feature in streams:
+            mine = [one for one in note.outcome.detections if one.provider == provider]
+            seen = observation(note.image, measured, feature, mine)
+            self._measured.append({"provider": provider, "feature": feature, "digest": seen.digest, "seen": write_seen(seen)})
+        if self._pictures.days and self._keeps.take():
+            self._jpegs[note.image.digest] = small_jpeg(note.image, _SIDE_MAX)
+        LOOKED_AT.add(result="measured")
+
+    def _write(self) -> None:
+        rows, jpegs = self._measured[: _WAITING_MAX * 16], self._jpegs
+        self._measured, self._jpegs = [], {}
+        try:
+            if rows:
+                with write_transaction(self._engine) as connection:
+                    connection.execute(sa.insert(observations), rows)
+            if jpegs:
+                self._pictures.keep(jpegs)
+        except SQLAlchemyError as error:  # drift is told of samples: these are lost
+            log.warning("quality.not_written", extra={"rows": len(rows), "error": type(error).__name__})
+
+
+class _Allowance:
+    """So many a second on average, and so many at once."""
+
+    def __init__(self, a_second: float, at_once: float) -> None:
+        self._a_second, self._at_once, self._left = a_second, at_once, at_once
+        self._at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._at_once, self._left + (now - self._at) * self._a_second)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+def write_seen(seen: Observation) -> str:
+    """An observation as a row has it."""
+    return json.dumps({"values": {name: round(value, 5) for name, value in seen.values.items()}, "labels": sorted(seen.labels)})
+
+
+def read_seen(digest: str, text: str) -> Observation:
+    """What `write_seen` wrote."""
+    row = json.loads(text)
+    return Observation(digest, row["values"], frozenset(row["labels"]))
