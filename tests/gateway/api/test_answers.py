@@ -66,7 +66,7 @@ def test_a_second_verdict_replaces_the_first(app, client, answer):
     [
         ({}, "verdict"),
         ({"verdict": "maybe"}, "verdict"),
-        ({"verdict": "wrong", "boxes": [BOX | {"x_max": 1.5}]}, "boxes.x_max"),
+        ({"verdict": "wrong", "boxes": [BOX | {"x_max": 1.5}]}, "boxes.0.x_max"),
         ({"verdict": "wrong", "boxes": [BOX | {"x_min": 0.95}]}, "boxes"),
         ({"verdict": "wrong", "boxes": [BOX] * 301}, "boxes"),
         ({"verdict": "wrong", "mood": "bad"}, "mood"),
