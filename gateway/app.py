@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from flask import Flask
 
 from cost.comparisons import ComparisonStore
@@ -35,6 +36,7 @@ from gateway.keys import Keys
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
+from gateway.monitoring.canary import Canary, CanarySchedule
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
@@ -166,6 +168,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         AnswerStore(database, settings.answers_kept_days),
         QualityNotes(database, pictures),
         QualityWatch(database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference),
+        _make_canary(settings, database, ledger, behind),
         BatchThreads(max(settings.threads // 2, 1)),
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
         policies,
@@ -182,6 +185,14 @@ def _make_sharing(settings: Settings, lines: Sequence[Line], ledger: Ledger, rea
     store = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else MemoryStore()
     results = Results(store, by_name, settings.cache_ttl_s, shared=settings.cache_shared, simulated=settings.simulated)
     return Sharing(results, SharedFlights(ledger, reads, good_s=settings.cache_ttl_s), by_name, simulated=settings.simulated)
+
+
+def _make_canary(settings: Settings, database: sa.Engine, ledger: Ledger, behind: Dispatcher) -> CanarySchedule | None:
+    """None where the operator has no canary set."""
+    if settings.canary is None:
+        return None
+    canary = Canary(database, ledger, behind, settings.canary, settings.canary_usd_per_month)
+    return CanarySchedule(database, canary, settings.canary_every_h * 3_600)
 
 
 def _make_explorer(settings: Settings, behind: Dispatcher, ledger: Ledger, comparisons: ComparisonStore) -> Explorer | None:

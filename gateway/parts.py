@@ -16,6 +16,7 @@ from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
 from gateway.exploring import Explorer
 from gateway.keys import Keys
+from gateway.monitoring.canary import CanarySchedule
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
@@ -51,6 +52,7 @@ class Parts:
     answers: AnswerStore
     quality: QualityNotes
     watch: QualityWatch
+    canary: CanarySchedule | None
     batches: BatchThreads
     tracing: Tracing | None
     policies: Policies
@@ -62,6 +64,8 @@ class Parts:
         if self.fetcher:
             self.fetcher.close()
         self.alerts.close()
+        if self.canary:
+            self.canary.close()
         if self.explorer:
             self.explorer.close()
         self.live.close()

@@ -19,6 +19,8 @@ _COMMANDS = {
     "tune": "learn from records when another answer is worth its price; list versions, go back",
     "compare": "a folder of pictures shown to several providers: which is better, at what price, and where they differ",
     "backtest": "recorded answers replayed: is another answer worth its price?",
+    "canary": "the same pictures again: has a vendor changed its model?",
+    "check": "broken files, duplicates, odd sizes, labels and drift in a folder of pictures",
     "evaluate": "AP of the in-house model on a folder of pictures with boxes",
 }
 

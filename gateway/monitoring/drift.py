@@ -20,7 +20,7 @@ Source: https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2sam
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 PICTURE_PROPERTIES = ("brightness", "contrast", "red", "green", "blue", "sharpness", "size", "aspect")
@@ -104,11 +104,16 @@ def is_alarming(shift: Shift) -> bool:
 
 
 def _of_window(reference: Sequence[Observation], window: Sequence[Observation]) -> Iterator[Shift]:
-    for name in (*PICTURE_PROPERTIES, *ANSWER_PROPERTIES):
+    yield from number_shifts((*PICTURE_PROPERTIES, *ANSWER_PROPERTIES), reference, window)
+    yield _label_shift(reference, window)
+
+
+def number_shifts(names: Iterable[str], reference: Sequence[Observation], window: Sequence[Observation]) -> Iterator[Shift]:
+    """How far each of these properties has moved; those that too few pictures have are left out."""
+    for name in names:
         before, now = (_values(seen, name) for seen in (reference, window))
         if min(len(before), len(now)) >= _VALUES_MIN:
             yield _number_shift(name, before, now, window)
-    yield _label_shift(reference, window)
 
 
 def _values(seen: Sequence[Observation], name: str) -> list[float]:

@@ -35,8 +35,8 @@ def picture_properties(image: Image) -> dict[str, float]:
         "green": green,
         "blue": blue,
         "sharpness": steps / (contrast + 0.01),
-        "size": float(np.log2(width * height)),
-        "aspect": float(np.log2(width / height)),
+        "size": float(np.log2(image.width * image.height)),
+        "aspect": float(np.log2(image.width / image.height)),
     }
 
 

@@ -41,7 +41,7 @@ def darkened(image: Image) -> SimpleNamespace:
     """The same street at night: a fifth of the light, bluish, and the noise of a sensor that is turned up."""
     noise = np.random.default_rng(int(image.digest[:8], 16)).normal(0, 6, image.pixels.shape)
     night = image.pixels * np.array([0.15, 0.17, 0.25]) + noise
-    return SimpleNamespace(pixels=np.clip(night, 0, 255).astype(np.uint8))
+    return SimpleNamespace(pixels=np.clip(night, 0, 255).astype(np.uint8), width=image.width, height=image.height)
 
 
 @cache
