@@ -37,6 +37,7 @@ from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.monitoring.canary import Canary, CanarySchedule
+from gateway.monitoring.model import ModelNumbers
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
@@ -169,6 +170,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         QualityNotes(database, pictures),
         QualityWatch(database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference),
         _make_canary(settings, database, ledger, behind),
+        next((ModelNumbers(provider) for provider in providers if isinstance(provider, Local)), None),
         BatchThreads(max(settings.threads // 2, 1)),
         Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
         policies,

@@ -17,6 +17,7 @@ from gateway.experiments.store import ExperimentStore
 from gateway.exploring import Explorer
 from gateway.keys import Keys
 from gateway.monitoring.canary import CanarySchedule
+from gateway.monitoring.model import ModelNumbers
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
@@ -53,6 +54,7 @@ class Parts:
     quality: QualityNotes
     watch: QualityWatch
     canary: CanarySchedule | None
+    model_numbers: ModelNumbers | None
     batches: BatchThreads
     tracing: Tracing | None
     policies: Policies
@@ -66,6 +68,8 @@ class Parts:
         self.alerts.close()
         if self.canary:
             self.canary.close()
+        if self.model_numbers:
+            self.model_numbers.close()
         if self.explorer:
             self.explorer.close()
         self.live.close()

@@ -47,6 +47,7 @@ class Model(Protocol):
     def model(self) -> str: ...  # noqa: D102
     def warm(self) -> None: ...  # noqa: D102
     def predict(self, pixels: Pixels, deadline: float) -> Seen: ...  # noqa: D102
+    def batch_fill(self) -> float | None: ...  # noqa: D102
     def health(self) -> Health: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
@@ -94,6 +95,10 @@ class Local:
             raise
         except Exception as error:
             raise ProviderFailed(f"The in-house model failed: {error}") from error
+
+    def batch_fill(self) -> float | None:
+        """Of the model's batches of the last ten seconds: pictures over places, in [0, 1]; None where nobody says so."""
+        return self._model.batch_fill()
 
     def health(self) -> Health:
         """Whether it could answer now."""
@@ -143,6 +148,12 @@ class InProcess:
         except Expired as error:
             raise ProviderTimeout(str(error)) from error
         return seen
+
+    def batch_fill(self) -> float | None:
+        """See `Local.batch_fill`."""
+        loading = self._loading
+        loaded = loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
+        return loading.result().counts.batch_fill if loading is not None and loaded else None
 
     def health(self) -> Health:
         """Ready, once it is loaded."""

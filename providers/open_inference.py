@@ -8,6 +8,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 import http.client
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ _SIDE_ENOUGH = 1664
 
 CONNECTIONS = 32
 PROBE_EVERY_S = 1.0
+_BATCH_FILL = re.compile(r"^model_batch_fill_ratio\{.*\} (\d+(?:\.\d+)?)$", re.MULTILINE)
 PROBE_TIMEOUT_S = 0.25
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
@@ -126,6 +128,15 @@ class OpenInference:
             raise ProviderProtocolError(f"The model server's answer can't be read: {error}") from error
         self._model = prediction.model
         return prediction
+
+    def batch_fill(self) -> float | None:
+        """How full the server's batches are, where it is one of ours and says so at `/metrics`; None elsewhere."""
+        try:
+            _, body = self._ask("GET", "/metrics", time.monotonic() + PROBE_TIMEOUT_S)
+        except ProviderError:
+            return None
+        found = _BATCH_FILL.search(body.decode(errors="replace"))
+        return None if found is None else float(found.group(1))
 
     def health(self) -> Health:
         """The result of a readiness probe that is at most a second old. One thread probes; the others take what is known."""

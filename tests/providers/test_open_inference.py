@@ -323,3 +323,17 @@ def test_binary_tensors_are_read_behind_the_json():
     for cut in range(1, len(tail)):
         with pytest.raises(ValueError, match=r"ends within"):
             parse((head + tail)[:-cut], str(len(head)))
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "fill"),
+    [
+        (200, 'model_images_total{model="m"} 7\nmodel_batch_fill_ratio{model="m",version="1"} 0.75\n', 0.75),
+        (200, "nv_inference_count 7\n", None),
+        (404, "", None),
+    ],
+    ids=["ours", "another's", "none"],
+)
+def test_how_full_the_servers_batches_are_is_known_where_it_says_so(scripted, status, told, fill):
+    _, client = scripted(f"HTTP/1.1 {status} X\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n{told}".encode())
+    assert client.batch_fill() == fill

@@ -1,0 +1,21 @@
+import time
+
+from gateway.monitoring.exposition import exposition
+from gateway.monitoring.model import ModelNumbers
+from providers.local import Local
+
+
+class Filled:
+    model = "toy"
+
+    def batch_fill(self):
+        return 0.625
+
+
+def test_how_full_the_models_batches_are_is_told():
+    numbers = ModelNumbers(Local(Filled()), every_s=0.01)
+    give_up_at = time.monotonic() + 30
+    while b"gateway_model_batch_fill 0.625" not in exposition("")[0] and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    numbers.close()
+    assert b"gateway_model_batch_fill 0.625" in exposition("")[0]
