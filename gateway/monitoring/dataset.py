@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from gateway.monitoring.drift import PICTURE_PROPERTIES, Observation, Shift, number_shifts
-from gateway.monitoring.properties import picture_properties
+from gateway.monitoring.properties import picture_properties, sample_of
 from providers.images import KNOWN_FORMATS, Image, ImageError, ImageLimits, read_image
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -70,7 +70,7 @@ def read_folder(folder: Path, files: Iterable[Path]) -> tuple[list[Picture], dic
         try:
             content = path.read_bytes()
             image = read_image(content, limits)
-            values = picture_properties(image)
+            values = picture_properties(sample_of(image))
         except (ImageError, OSError) as error:
             broken[name] = str(error)
             continue

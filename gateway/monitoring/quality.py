@@ -18,10 +18,11 @@ from gateway.monitoring.numbers import counter
 from gateway.monitoring.schema import observations
 from gateway.outcome import KEPT, Outcome
 from gateway.pictures import KeptPictures, small_jpeg
+from providers.contract import Detection, Feature
 from providers.images import Image
 
 if TYPE_CHECKING:
-    from providers.contract import Feature
+    from gateway.monitoring.properties import Sample
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,20 @@ _A_SECOND_MAX = 20.0
 
 _KEPT_A_SECOND, _KEPT_AT_ONCE = 0.2, 400.0
 _WAITING_MAX = 64
+_IMAGES_WAITING_MAX = 4
 _WRITTEN_EVERY_S = 1.0
 _SIDE_MAX = 320
 
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    image: Image
-    outcome: Outcome
+    """`image` only where it is to be kept: its pixels may be a hundred megabytes."""
+
+    digest: str
+    sample: "Sample"
+    streams: tuple[tuple[str, Feature], ...]
+    detections: tuple[Detection, ...]
+    image: Image | None
 
 
 class QualityNotes:
@@ -62,8 +69,11 @@ class QualityNotes:
         if not self._looks.take():
             LOOKED_AT.add(result="left_out")
             return
+        from gateway.monitoring.properties import sample_of  # noqa: PLC0415 -- numpy
+
+        kept = image if self._pictures.days and self._waiting.qsize() < _IMAGES_WAITING_MAX and self._keeps.take() else None
         try:
-            self._waiting.put_nowait(_Note(image, outcome))
+            self._waiting.put_nowait(_Note(image.digest, sample_of(image), _streams(outcome), outcome.detections, kept))
         except queue.Full:
             LOOKED_AT.add(result="left_out")
 
@@ -92,16 +102,13 @@ class QualityNotes:
     def _measure(self, note: _Note) -> None:
         from gateway.monitoring.properties import observation, picture_properties  # noqa: PLC0415 -- numpy
 
-        measured, options = picture_properties(note.image), note.outcome.options
-        streams: dict[tuple[str, Feature], None] = {}
-        for call in note.outcome.calls:
-            streams |= {(call.provider, feature): None for feature in options.features if feature in call.features}
-        for provider, feature in streams:
-            mine = [one for one in note.outcome.detections if one.provider == provider]
-            seen = observation(note.image, measured, feature, mine)
+        measured = picture_properties(note.sample)
+        for provider, feature in note.streams:
+            mine = [one for one in note.detections if one.provider == provider]
+            seen = observation(note.digest, measured, feature, mine)
             self._measured.append({"provider": provider, "feature": feature, "digest": seen.digest, "seen": write_seen(seen)})
-        if self._pictures.days and self._keeps.take():
-            self._jpegs[note.image.digest] = small_jpeg(note.image, _SIDE_MAX)
+        if note.image is not None:
+            self._jpegs[note.digest] = small_jpeg(note.image, _SIDE_MAX)
         LOOKED_AT.add(result="measured")
 
     def _write(self) -> None:
@@ -134,6 +141,12 @@ class _Allowance:
                 return False
             self._left -= 1
             return True
+
+
+def _streams(outcome: Outcome) -> tuple[tuple[str, Feature], ...]:
+    """Who has answered what: one stream each."""
+    features = outcome.options.features
+    return tuple(dict.fromkeys((call.provider, feature) for call in outcome.calls for feature in features if feature in call.features))
 
 
 def write_seen(seen: Observation) -> str:
