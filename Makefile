@@ -7,7 +7,7 @@ PIP_INSTALL = .venv/bin/pip install --quiet --constraint constraints.txt
 run: .venv/.runs  ## start the gateway and its model server on $PORT (8000)
 	@exec .venv/bin/vision-gateway up
 
-demo: .venv/.runs  ## like run, with stand-ins of the clouds and five weeks of simulated traffic; costs nothing
+demo: .venv/.runs  ## like run, with stand-ins of the clouds and nine weeks of simulated traffic; costs nothing
 	@exec .venv/bin/python -m tests.demo
 
 test: .venv/.tests  ## the whole test suite, a process a core: half of its time is waiting

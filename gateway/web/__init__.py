@@ -6,8 +6,14 @@ it and its `word` puts it into the navigation; sessions, form tokens, errors and
     page, context     what a page is; what its template may use
     gate, sessions    who asks; login, logout and attempts
     answers           policy and error pages
-    static_files      styles
-    formats, charts   numbers and drawings
+    static_files      styles and scripts;  static_page sends them
+    formats, charts   numbers and drawings;  slots: the days as bars
+    addresses         which rows a link is about
+    home              the first page
+    costs             cost_tables, price_table: what it shows;  invoices, invoice_view: a provider's side
+    budgets           budget_view, budget_form
+    experiments       experiment_view, experiment_file, cost_quality, gallery
+    keys, prices      as they say
 """
 
 from flask import Flask

@@ -6,11 +6,12 @@ from flask import Response, request
 from pydantic import Field
 
 from cost.database import read_snapshot
-from cost.ledger import BadCursor, cost_rows, entries_page
+from cost.ledger import BadCursor, CostFilter, cost_rows, entries_page
 from cost.ledger.details import Only
 from cost.ledger.reports import tag_names, total
 from gateway.api.cost_entries import CostEntries
 from gateway.api.costs import Costs, RowsQuery, rows_asked
+from gateway.api.forecast import forecast
 from gateway.api.in_house import in_house_out
 from gateway.api.resource import read_query
 from gateway.errors import InvalidParameter
@@ -58,6 +59,7 @@ class CostsPage(Page):
         return self.page(
             "costs.html",
             view=View("/costs", where, today, {} if tag is None else {"by_tag": tag}),
+            month=View("/costs", CostFilter(first=today.replace(day=1), last=today), today),
             daily=by_day,
             total=sum_of(providers.rows),
             providers=providers,
@@ -67,6 +69,7 @@ class CostsPage(Page):
             tag=tag,
             by_tag=by_tag,
             in_house=in_house_out(self.parts, where.first, min(where.last, today)),
+            forecast=forecast(self.parts),
             prices=price_rows(self.parts),
         )
 

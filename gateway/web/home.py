@@ -5,6 +5,7 @@ from typing import ClassVar
 from flask import Response, g, jsonify, request
 
 from cost.ledger.reports import total
+from gateway.api.forecast import forecast
 from gateway.api.resource import OPEN
 from gateway.keys import Role
 from gateway.web.budget_view import view_of
@@ -32,4 +33,5 @@ class Home(Page):
         today = ledger.now().date()
         month = total(ledger.costs(today.replace(day=1), today, ["provider"]))
         budgets = [view_of(status, ledger.now()) for status in ledger.budgets()]
-        return {"month": month, "budgets": len(budgets), "at_risk": [one for one in budgets if one.state != "calm"]}
+        at_risk = [one for one in budgets if one.state != "calm"]
+        return {"month": month, "forecast": forecast(self.parts).total, "budgets": len(budgets), "at_risk": at_risk}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-DAYS = 35
+DAYS = 63
 SEED = 20261122
 
 _FLAKY_FOR = timedelta(days=3)
@@ -61,8 +61,8 @@ def plan(end: datetime, days: int = DAYS, seed: int = SEED) -> list[Asked]:
 def _moments(end: datetime, days: int, chance: random.Random) -> Iterator[datetime]:
     for day in range(days, -1, -1):
         midnight = (end - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
-        growth = 1 + 0.35 * (days - day) / max(1, days)
-        busy = (240, 300, 310, 290, 230, 70, 50)[midnight.weekday()]
+        growth = 1 + 0.12 * (days - day) / max(1, days)
+        busy = (180, 225, 232, 218, 172, 52, 38)[midnight.weekday()]
         count = round(chance.gauss(busy, busy * 0.08) * growth)
         hours = sorted(min(max(chance.gauss(14, 3.6), 0), 23.99) for _ in range(count))
         yield from (at for at in (midnight + timedelta(hours=hour) for hour in hours) if at < end - timedelta(minutes=2))

@@ -124,6 +124,13 @@ def test_prices_are_shown_with_where_and_when_they_were_read(spent, finance):
     assert app_role.get("/costs").status_code == 403
 
 
+def test_the_months_end_is_that_of_the_api_on_both_pages(spent, finance):
+    told = spent.test_client().get("/v1/costs/forecast", headers={"Authorization": f"Bearer {ADMIN}"}).json["total"]
+    assert f'title="${told["forecast_usd"]}"' in finance.get("/").text
+    page = finance.get("/costs").text.partition('id="forecast"')[2].partition("</section>")[0]
+    assert "no history to forecast from" in page or f'title="${told["forecast_usd"]}"' in page
+
+
 def test_simulated_is_said_on_every_page(finance):
     for address in ("/", "/costs", "/costs/rows", "/budgets", "/prices", "/nowhere", "/login"):
         assert "Simulated." in finance.get(address).text, address
