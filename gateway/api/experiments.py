@@ -42,8 +42,10 @@ class ArmIn(_Strict):
     """One way to answer: certain providers, or all of them by a strategy."""
 
     name: Annotated[str, Field(pattern=_NAME)]
-    providers: Annotated[list[str], BeforeValidator(_listed), Field(description="Who may be asked; everybody where it is empty.")] = []
-    strategy: Strategy = "auto"
+    providers: Annotated[
+        list[str] | None, BeforeValidator(_listed), Field(description="Who may be asked; everybody where it is empty.")
+    ] = None
+    strategy: Strategy | None = None
     weight: Annotated[float, Field(ge=0, le=1_000_000, description="Share of a split, beside the other arms' weights.")] = 1.0
 
 
@@ -83,7 +85,7 @@ class ExperimentIn(_Strict):
         return Terms(
             name=self.name,
             mode=self.mode,
-            arms=tuple(Arm(arm.name, tuple(arm.providers), arm.strategy, arm.weight) for arm in self.arms),
+            arms=tuple(Arm(arm.name, tuple(arm.providers or ()), arm.strategy or "auto", arm.weight) for arm in self.arms),
             unit=self.unit,
             reference=None if self.reference in {None, "", "none"} else self.reference,
             sample_rate=self.sample_rate,

@@ -110,16 +110,16 @@ def _undecided(report: Report, leader: str, open_: list[str], beaten: list[str])
 
 def _unknown(report: Report) -> Verdict:
     """Nobody says who is right: what can be said is whether they agree, and what they cost."""
-    pairs = [pair for pair in report.pairs if pair.agreement is not None and math.isfinite(pair.agreement.value)]
-    first, *_, last = report.arms
-    if not pairs:
-        return Verdict("unknown", f"Nothing says which answers are right; {first} answered {_money(report, first, last)}.")
-    pair = min(pairs, key=lambda pair: pair.agreement.value if pair.agreement else 1.0)
-    assert pair.agreement is not None
-    agree = f"{pair.baseline} and {pair.arm} agree to {_share(pair.agreement.value)}; who is right where they differ nobody has said"
+    known = [(pair.agreement.value, pair) for pair in report.pairs if pair.agreement and math.isfinite(pair.agreement.value)]
+    one, *_, other = report.arms
+    said = "Nothing says which answers are right"
+    if known:
+        share, pair = min(known, key=lambda found: found[0])
+        one, other = pair.baseline, pair.arm
+        said = f"{one} and {other} agree to {_share(share)}; who is right where they differ nobody has said"
     left = max(0, PICTURES_MIN - report.people)
     judge = f"judge {left} pictures more, or tell the truth about them" if left else "tell the truth about some pictures"
-    return Verdict("unknown", f"{agree} ({judge}); {pair.baseline} answered {_money(report, pair.baseline, pair.arm)}.")
+    return Verdict("unknown", f"{said} ({judge}); {one} answered {_money(report, one, other)}.")
 
 
 def _needed(report: Report, leader: str, arm: str) -> int | None:
@@ -161,7 +161,7 @@ def _what(report: Report) -> str:
 
 def _money(report: Report, one: str, other: str) -> str:
     mine, theirs = report.arms[one], report.arms[other]
-    prices = f"for {_usd(_price(mine))} USD a 1,000 pictures against {_usd(_price(theirs))} from {other}"
+    prices = f"for {_usd(_price(mine))} USD a 1,000 pictures as billed, against {_usd(_price(theirs))} from {other}"
     more_right = _right(mine) - _right(theirs)
     more_cost = mine.cost - theirs.cost
     comparable = mine.pictures == theirs.pictures and report.judged.yardstick == "truth"
