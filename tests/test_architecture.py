@@ -11,6 +11,7 @@ import pytest
 from gateway import errors
 from gateway.api import RESOURCES
 from gateway.settings import Settings
+from gateway.web import PAGES
 from tests.processes import ROOT
 
 ROOMS = ("gateway", "providers", "local_model", "cost")
@@ -35,6 +36,11 @@ def test_tests_mirror_the_rooms():
 def test_the_readme_lists_every_setting():
     for setting in fields(Settings):
         assert f"`{setting.metadata['env']}`" in README
+
+
+def test_the_readme_lists_every_page_of_the_navigation():
+    for address, page in PAGES.items():
+        assert page.word is None or f"`{address}`" in README, address
 
 
 def test_the_readme_lists_every_error_code():
