@@ -32,7 +32,8 @@ def decoded(content: bytes | memoryview) -> Pixels:
     try:
         with PIL.Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height <= PIXELS_MAX:
-                picture.draft("RGB", (_SIDE_ENOUGH, _SIDE_ENOUGH))
+                share = _SIDE_ENOUGH / max(picture.size)
+                picture.draft("RGB", (int(picture.width * share), int(picture.height * share)))
                 return np.asarray(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
     except MemoryError:
         raise

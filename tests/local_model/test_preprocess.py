@@ -1,9 +1,12 @@
+import io
+
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_model.preprocess import BadPicture, letterbox
+from local_model.preprocess import BadPicture, decoded, letterbox
 
 sizes = st.integers(1, 900)
 
@@ -46,3 +49,20 @@ def test_channels_are_turned_around_unless_told_otherwise():
 def test_what_is_no_rgb_picture_is_refused_with_a_sentence(picture):
     with pytest.raises(BadPicture, match="height, width, 3"):
         letterbox(picture, 416)
+
+
+def test_no_memory_for_a_picture_is_no_fault_of_the_picture(monkeypatch):
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(PIL.Image, "open", no_memory)
+    with pytest.raises(MemoryError):
+        decoded(b"\xff\xd8\xff")
+
+
+def test_a_large_jpeg_is_decoded_no_larger_than_is_looked_at():
+    out = io.BytesIO()
+    PIL.Image.new("RGB", (4000, 3000)).save(out, "JPEG")
+    height, width, _ = decoded(out.getvalue()).shape
+    assert 832 <= width <= 1664
+    assert abs(width / height - 4 / 3) < 0.01

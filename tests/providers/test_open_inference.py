@@ -337,3 +337,20 @@ def test_binary_tensors_are_read_behind_the_json():
 def test_how_full_the_servers_batches_are_is_known_where_it_says_so(scripted, status, told, fill):
     _, client = scripted(f"HTTP/1.1 {status} X\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n{told}".encode())
     assert client.batch_fill() == fill
+
+
+def test_a_very_large_picture_is_sent_smaller_in_the_same_shape(scripted):
+    server, client = scripted(http(answer()))
+    client.predict(np.zeros((3000, 4000, 3), np.uint8), time.monotonic() + 20)
+    [(head, body)] = server.requests
+    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"inference-header"))
+    assert json.loads(body[:length])["inputs"][0]["shape"] == [1500, 2000, 3]
+    assert len(body) - length == 1500 * 2000 * 3
+
+
+def test_the_machines_time_is_read_where_it_is_told_and_nonsense_is_no_answer():
+    assert parse(answer(), None).machine_us is None
+    assert parse(answer(parameters={"machine_us": 14_000}), None).machine_us == 14_000
+    for nonsense in (-1, 1.5, "1", True, 10**12):
+        with pytest.raises(ValueError, match="microseconds"):
+            parse(answer(parameters={"machine_us": nonsense}), None)
