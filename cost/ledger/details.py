@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, literal, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, literal, not_, or_, select, true, tuple_
 
 from cost.ledger.cursors import DAY_US, Place, day_end_us, day_start_us
 from cost.ledger.filters import CostFilter, condition
@@ -77,12 +77,12 @@ class EntriesPage:
     next: str | None
 
 
-_Behind = Callable[[Place], ColumnElement[bool]]
+_Behind = Callable[[Place | None], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """Whose rows meet a filter, and between which days (as texts, both included)."""
+    """Keys whose rows may meet a filter, and between which days (as texts, both included)."""
 
     keys: dict[str, str]
     first: str
@@ -131,9 +131,10 @@ def _rows(connection: Connection, where: CostFilter, after: Place | None, at_a_t
     for owner in owners:
         for query, table, at, line in sources:
             theirs = [table.c[name] == value for name, value in owner.keys.items()]
-            theirs += [at >= day_start_us(owner.first), at < day_end_us(owner.last), asked[table.name]]
+            theirs += [at >= day_start_us(owner.first), asked[table.name]]
             order = (at.desc(), table.c.id.desc(), *(() if table is usage_rows else (line,)))
-            behind = partial(_behind, source=0 if table is attempts else 2, at=at, id_=table.c.id, line=line)
+            source = 0 if table is attempts else 2
+            behind = partial(_behind, end_us=day_end_us(owner.last), source=source, at=at, id_=table.c.id, line=line)
             streams.append(_stream(connection, query.where(*theirs), order, behind, after, at_a_time))
     return heapq.merge(*streams, key=lambda row: _place(row).order, reverse=True)
 
@@ -150,12 +151,24 @@ def _owners(connection: Connection, where: CostFilter) -> list[_Owner]:
     of_all = select(func.sum(rollups.c.line_calls + rollups.c.hits)).where(rollups.c.day.between(first, last))
     if int(asked) * _DENSE >= int(connection.execute(of_all).scalar() or 0):
         return [_Owner({}, first, last)]
-    columns = [table.c[name] for name in ("provider", "client", "features")]
+    ways = [_by(connection, table, ("provider", "client", "features"), met)]
+    if where.tags:
+        ways.append(_by(connection, table, ("tags",), met))
+    owners, _ = min((way for way in ways if way is not None), key=lambda way: way[1], default=([_Owner({}, first, last)], 0))
+    return owners
+
+
+def _by(connection: Connection, table: Table, names: tuple[str, ...], met: tuple[Any, ...]) -> tuple[list[_Owner], int] | None:
+    """The owners by these keys, and how many rows they have in all; None where they are too many."""
+    columns = [table.c[name] for name in names]
     query = select(*columns, func.min(table.c.day), func.max(table.c.day)).where(*met).group_by(*columns).limit(_OWNERS_MAX + 1)
     found = connection.execute(query).all()
     if len(found) > _OWNERS_MAX:
-        return [_Owner({}, first, last)]
-    return [_Owner({"provider": row[0], "client": row[1], "features": row[2]}, row[3], row[4]) for row in found]
+        return None
+    owners = [_Owner(dict(zip(names, row, strict=False)), row[-2], row[-1]) for row in found]
+    theirs = tuple_(*columns).in_([tuple(owner.keys.values()) for owner in owners])
+    rows = connection.execute(select(func.sum(table.c.line_calls + table.c.hits)).where(met[0], theirs)).scalar()
+    return owners, int(rows or 0)
 
 
 def _stream(
@@ -164,15 +177,19 @@ def _stream(
     """A query's rows, so many at a time, each time from behind the last."""
     query = query.order_by(*order).limit(at_a_time)
     while True:
-        rows = connection.execute(query if after is None else query.where(behind(after))).all()
+        rows = connection.execute(query.where(behind(after))).all()
         yield from rows
         if len(rows) < at_a_time:
             return
         after = _place(rows[-1])
 
 
-def _behind(after: Place, source: int, at: ColumnElement[int], id_: ColumnElement[Any], line: ColumnElement[int]) -> ColumnElement[bool]:
-    """Rows of a table that come after a place."""
+def _behind(
+    after: Place | None, *, end_us: int, source: int, at: ColumnElement[int], id_: ColumnElement[Any], line: ColumnElement[int]
+) -> ColumnElement[bool]:
+    """Rows of a table that come after a place, and before an instant. As one upper bound: with two of them SQLite begins at either."""
+    if after is None or after.sort_us >= end_us:
+        return at < end_us
     if source < after.source:
         return at < after.sort_us
     if source > after.source:
@@ -185,8 +202,10 @@ def _behind(after: Place, source: int, at: ColumnElement[int], id_: ColumnElemen
     )
 
 
-def _corrections_behind(after: Place) -> ColumnElement[bool]:
+def _corrections_behind(after: Place | None) -> ColumnElement[bool]:
     """They stand at the end of their day."""
+    if after is None:
+        return true()
     if after.source < 1:
         return corrections.c.day <= day_of(after.sort_us - DAY_US)
     if after.source > 1:

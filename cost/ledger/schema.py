@@ -139,6 +139,7 @@ Index("attempts_of_request", attempts.c.request_id)
 Index("attempts_by_time", attempts.c.reserved_at_us, attempts.c.id)
 # For the rows behind a number: see `details`.
 Index("attempts_by_owner", attempts.c.provider, attempts.c.client, attempts.c.features, attempts.c.reserved_at_us, attempts.c.id)
+Index("attempts_by_tags", attempts.c.tags, attempts.c.reserved_at_us, attempts.c.id)
 IS_OPEN = text("state IN ('reserved', 'unknown')")
 """Said so, word for word, by queries that are to use the index."""
 Index("attempts_open", attempts.c.state, attempts.c.deadline_at_us, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
@@ -280,6 +281,7 @@ usage_rows = Table(
     Column("avoided_nanos", BigInteger, nullable=False),
     Index("usage_by_time", "at_us", "id"),
     Index("usage_by_owner", "provider", "client", "features", "at_us", "id"),
+    Index("usage_by_tags", "tags", "at_us", "id"),
 )
 
 idempotency_keys = Table(

@@ -69,7 +69,11 @@ class CostEntries(GatewayResource):
 
     roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
 
-    @describes(Description("The rows of the ledger behind any number of a report", EntriesOut, query=EntriesQuery, errors=ERRORS))
+    @describes(
+        Description(
+            "The rows of the ledger behind any number of a report", EntriesOut, also=("text/csv",), query=EntriesQuery, errors=ERRORS
+        )
+    )
     def get(self) -> Response:
         """List them."""
         asked = read_query(EntriesQuery, request.args)

@@ -23,6 +23,7 @@ from gateway.parts import Parts
 from gateway.tables import csv_lines
 from gateway.wire.answer import Usd
 
+PARQUET = "application/vnd.apache.parquet"
 ERRORS = (errors.InvalidParameter, errors.LedgerUnavailable, errors.Overloaded)
 
 _Value = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
@@ -84,7 +85,15 @@ class Costs(GatewayResource):
 
     roles: ClassVar[frozenset[Role]] = frozenset({"finance"})
 
-    @describes(Description("What was spent, by day, provider, SKU, feature, client and tags", CostsOut, query=CostsQuery, errors=ERRORS))
+    @describes(
+        Description(
+            "What was spent, by day, provider, SKU, feature, client and tags",
+            CostsOut,
+            also=("text/csv", PARQUET),
+            query=CostsQuery,
+            errors=ERRORS,
+        )
+    )
     def get(self) -> Response:
         """Add it up."""
         asked = read_query(CostsQuery, request.args)
@@ -97,7 +106,7 @@ class Costs(GatewayResource):
         if asked.format == "focus":
             return streamed(_as_focus(self.parts, where), "text/csv", f"focus-{where.first}-{where.last}.csv")
         if asked.format == "focus_parquet":
-            return streamed(_as_parquet(self.parts, where), "application/vnd.apache.parquet", f"focus-{where.first}-{where.last}.parquet")
+            return streamed(_as_parquet(self.parts, where), PARQUET, f"focus-{where.first}-{where.last}.parquet")
         if asked.format == "csv":
             return streamed(_as_csv(self.parts, where, words), "text/csv", "costs.csv")
         return streamed(_as_json(self.parts, where, words), "application/json")

@@ -110,7 +110,8 @@ def _responses(description: Description, needs_key: bool) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "OK"}
     if description.answers:
         mimetype = NDJSON[0] if description.batch else "application/json"
-        good["content"] = {mimetype: {"schema": _ref(description.answers)}}
+        others = {other: {"schema": {"type": "string"} if other.startswith("text/") else _BYTES} for other in description.also}
+        good["content"] = {mimetype: {"schema": _ref(description.answers)}, **others}
     responses = {str(description.status): good}
     if description.unready:
         responses["503"] = {"description": "Not ready", "content": {"application/json": {"schema": _ref(description.unready)}}}

@@ -45,6 +45,7 @@ class Description:
     Attributes:
         summary: one line.
         answers: the schema of a 2xx answer.
+        also: in which other forms that answer comes.
         status: of that answer.
         body: the schema of a JSON body.
         query: the schema whose fields are query parameters.
@@ -58,6 +59,7 @@ class Description:
 
     summary: str
     answers: type[BaseModel] | None = None
+    also: tuple[str, ...] = ()
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None

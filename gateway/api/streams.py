@@ -40,7 +40,7 @@ def streamed(pieces: Generator[Piece, None, None], mimetype: str, filename: str 
         except OperationalError as error:
             raise LedgerUnavailable("The ledger can't be read right now.", retry_after_s=_PATIENCE_S) from error
         if len(begun) < 2:
-            return Response(begun, 200, headers, mimetype=mimetype)
+            return Response(begun[0] if begun else "", 200, headers, mimetype=mimetype)
         response = Response(chain(begun, chunks), 200, headers, mimetype=mimetype)
         response.call_on_close(stack.pop_all().close)
         return response

@@ -34,7 +34,7 @@ def test_the_daily_sums_are_made_anew_from_the_rows_of_an_older_ledger(ledger, e
         for table in (rollups, tag_rollups):
             connection.execute(text(f"DROP TABLE {table.name}"))
             connection.execute(text(f"CREATE TABLE {table.name} (day VARCHAR(10))"))
-    migrate(engine, [path for path in MIGRATIONS if "ledger_rows" in path.stem])
+    migrate(engine, [path for path in MIGRATIONS if path.stem.endswith("ledger_rows")])
     with engine.connect() as connection:
         assert [connection.execute(table.select().order_by(*table.primary_key)).all() for table in (rollups, tag_rollups)] == before
     assert list(verify(engine)) == []

@@ -7,7 +7,7 @@ import pytest
 from cost.database import read_snapshot
 from cost.focus import COLUMNS, focus_rows
 from cost.invoices import read_invoice
-from cost.ledger import CostFilter, Ledger, all_entries, cost_rows
+from cost.ledger import CostFilter, Ledger, LedgerUnavailable, all_entries, cost_rows, reconciliations
 from cost.ledger.reconciliations import Source, UnknownReconciliation
 from cost.ledger.reports import total
 from cost.ledger.verify import verify
@@ -117,6 +117,21 @@ def test_a_second_invoice_of_the_same_days_finds_nothing_more(acme, engine):
     assert causes(again) == {"LOOK22": []}
     acme.reconciliations.accept(again.id, by="bob")
     assert spend(engine).cost == Money.usd("0.0033")
+
+
+def test_an_acceptance_that_died_in_the_middle_is_finished_by_the_next(acme, engine, monkeypatch):
+    for _ in range(3):
+        call(acme, "unknown")
+    found = send(acme, row(4, "0.004"))
+    monkeypatch.setattr(reconciliations, "_AT_A_TIME", 1)
+    with monkeypatch.context() as dies:
+        dies.setattr(reconciliations.ReconciliationDesk, "_book", lambda *_: 1 // 0)
+        with pytest.raises(LedgerUnavailable):
+            acme.reconciliations.accept(found.id, by="bob")
+    assert not acme.reconciliations.get(found.id).is_accepted
+    accepted = acme.reconciliations.accept(found.id, by="eve")
+    assert (accepted.record["accepted_by"], spend(engine).cost, spend(engine).unknown) == ("eve", Money.usd("0.004"), Money(0))
+    assert [cause["units"] for cause in accepted.accepted[0]["causes"]] == [3, 1]
 
 
 def test_missing_rows_stay_until_somebody_says_that_they_are_not_late(acme, engine):
