@@ -14,6 +14,9 @@ from gateway.monitoring.watch import Alarm, Stream
 from gateway.web.page import Page
 
 _READERS: frozenset[Role] = frozenset({"app", "finance"})
+_SHOWN = 8
+"""Pictures an alarm."""
+
 _WORDS: dict[str, tuple[str, Callable[[float], str]]] = {
     "size": ("size", lambda value: f"{2**value / 1e6:.2f} megapixels"),
     "aspect": ("width over height", lambda value: f"{2**value:.2f}"),
@@ -48,7 +51,8 @@ class QualityPage(Page):
         alarms = watch.alarms()
         kept = pictures.known([digest for alarm in alarms for digest in alarm.told.get("moved", ())]) if pictures.days else set()
         shown = [
-            AlarmView(alarm, sentence(alarm), tuple(digest for digest in alarm.told.get("moved", ()) if digest in kept)) for alarm in alarms
+            AlarmView(alarm, sentence(alarm), tuple(digest for digest in alarm.told.get("moved", ()) if digest in kept)[:_SHOWN])
+            for alarm in sorted(alarms, key=_place)
         ]
         return self.page(
             "quality.html",
@@ -96,6 +100,12 @@ def sentence(alarm: Alarm) -> str:
         return f"“{told['label']}” is on {told['now']:.0%} of the latest {told['window']} pictures; it was on {told['before']:.0%}."
     name, write = _WORDS.get(alarm.name, (alarm.name, lambda value: f"{value:.2f}"))
     return f"The median {name} of the latest {told['window']} pictures is {write(told['now'])}; it was {write(told['before'])}."
+
+
+def _place(alarm: Alarm) -> tuple[int, str, str, int]:
+    """The latest first; what was noticed together in the order of the table."""
+    place = PROPERTIES.index(alarm.name) if alarm.name in PROPERTIES else -1
+    return -int(alarm.at.timestamp()), alarm.provider, alarm.feature, place
 
 
 def _cell(stream: Stream, name: str) -> Shift | None:
