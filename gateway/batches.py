@@ -58,9 +58,10 @@ class BatchThreads:
 
 
 class Purse:
-    """What a whole batch may cost, shared out: each item gets an equal share of what is left, and what it does not need goes to the others.
+    """What a whole batch may cost, shared out: each item gets an equal share of what is left, or one call's price where that is more.
 
-    So the sum is never over the limit, however many items run at a time: nothing is promised twice.
+    What it does not need goes to the others. So the sum is never over the limit, however many items run at a time: nothing is promised
+    twice; and where the limit is short, as many as it pays for are paid, rather than none.
     """
 
     def __init__(self, limit: Money, items: int) -> None:
@@ -69,10 +70,10 @@ class Purse:
         self._items = items
         self._lock = threading.Lock()
 
-    def take(self) -> Money:
-        """An item begins: its share."""
+    def take(self, price: Money = FREE) -> Money:
+        """An item begins, for which a call costs this much: its share."""
         with self._lock:
-            share = Money(self._left.nanos // max(self._items, 1))
+            share = max(Money(self._left.nanos // max(self._items, 1)), min(price, self._left))
             self._items -= 1
             self._left -= share
             return share

@@ -9,17 +9,19 @@ from typing import Annotated, ClassVar
 from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from cost.ledger import LedgerUnavailable as Unavailable
 from cost.money import FREE, Money
 from gateway import errors
 from gateway.api.answering import Answering
 from gateway.api.problems import as_gateway_error, problem_document
 from gateway.api.resource import Description, GatewayResource, describes
 from gateway.batches import Purse
-from gateway.errors import DeadlineExceeded, InvalidParameter
+from gateway.errors import DeadlineExceeded, GatewayError, InvalidParameter
 from gateway.keys import Key, Role
 from gateway.monitoring.stages import stage
 from gateway.parts import Parts
 from gateway.wire.batch import NDJSON, Batch, BatchQuery, Item, read_batch
+from gateway.wire.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -72,32 +74,48 @@ def answerer(parts: Parts, batch: Batch, caller: Key, request_id: str, idempoten
     purse = None if whole.batch_max_cost_usd is None else Purse(whole.batch_max_cost_usd, len(batch.items))
 
     def answer(item: Item) -> bytes:
-        share = None if purse is None else purse.take()
-        spent = FREE
+        share, spent = None, FREE
         answering, name = Answering(parts, caller, request_id), item.name
         try:
             if deadline is not None and time.monotonic() >= deadline:
                 raise DeadlineExceeded("batch_deadline_ms was over before this picture's turn came.")  # noqa: TRY301 -- told below
             key = None if idempotency is None else f"{idempotency}:{item.index}"
             asked, name = item.read()
+            share = None if purse is None else purse.take(_cheapest(parts, asked.options))
             received = answering.receive(asked, key, deadline, share)
             response = answering.answer(received)
             spent = Money.usd(response.headers.get("X-Cost-USD", "0"))
             line = _line(item.index, name, response.status_code, response.get_data())
         except Exception as error:  # noqa: BLE001 -- this item's alone
             problem = as_gateway_error(error)
-            spent = share or FREE if problem.charged else FREE
+            spent = share or FREE if problem.charged or problem.status == GatewayError.status else FREE
             document = problem_document(problem, request_id)
             if problem.retry_after_s is not None:
                 document["retry_after_s"] = problem.retry_after_s
             answering.facts["code"] = problem.code
             line = _line(item.index, name, problem.status, json.dumps(document, ensure_ascii=False).encode())
-        if purse is not None and share is not None:
+        if purse is not None:
+            share = purse.take() if share is None else share  # of one that could not be read: the others have it
             purse.give_back(share, min(spent, share))
         log.info("batch.item", extra={"request_id": request_id, "client": caller.name, "index": item.index, **answering.facts})
         return line
 
     return answer
+
+
+def _cheapest(parts: Parts, options: Options) -> Money:
+    """What the cheapest paid provider takes for all that is asked; nothing where none can be asked, or nobody can say."""
+    prices = []
+    for name, line in parts.dispatcher.lines.items():
+        if line.paid and (options.providers is None or name in options.providers) and set(options.features) <= line.provider.features:
+            try:
+                quotes = [line.meter.quote(name, call) for call in line.provider.calls(frozenset(options.features))]
+            except Unavailable:
+                continue
+            priced = [quote for quote in quotes if isinstance(quote, Money)]
+            if len(priced) == len(quotes):
+                prices.append(sum(priced, FREE))
+    return min(prices, default=FREE)
 
 
 def _then(lines: Iterator[bytes], close: Callable[[], None]) -> Iterator[bytes]:

@@ -67,6 +67,12 @@ def test_a_purse_never_gives_more_than_it_has_and_what_is_left_over_goes_to_the_
     assert spent == 5_000
 
 
+def test_where_the_limit_is_short_as_many_as_it_pays_for_are_paid_though_all_begin_at_once():
+    purse = Purse(Money(5_500), 12)
+    shares = [purse.take(Money(1_000)) for _ in range(12)]
+    assert [share.nanos for share in shares] == [1_000] * 5 + [500] + [0] * 6
+
+
 def test_shares_that_are_out_at_the_same_time_are_never_more_than_the_limit():
     chance = random.Random(7)
     for _ in range(200):
