@@ -32,8 +32,8 @@ from providers.images import Image
 log = logging.getLogger(__name__)
 
 _REFRESHED_EVERY_S = 1.0
-_LOOKED_EVERY = 50
-"""Pictures between two looks at the verdict, where an experiment is to end by it."""
+_LOOKED_EVERY, _LOOKED_AGAIN = 50, 1.1
+"""Where an experiment is to end by its verdict: the next look comes after so many pictures more, and a tenth of those seen."""
 
 _DONE_MAX = 50_000
 """Pictures that a process remembers to have compared; the database knows all of them."""
@@ -203,7 +203,7 @@ class LiveExperiments:
         stop, pictures = experiment.terms.stop, self._store.pictures(name)
         if stop.pictures is not None and pictures >= stop.pictures:
             self._stop(experiment, f"{pictures} pictures were compared")
-        elif stop.decided and pictures >= self._looked_at[name] + _LOOKED_EVERY:
+        elif stop.decided and pictures >= self._looked_at[name] * _LOOKED_AGAIN + _LOOKED_EVERY:
             self._looked_at[name] = pictures
             if self._is_decided(experiment):
                 self._stop(experiment, "it is decided")

@@ -21,8 +21,8 @@ from gateway.experiments.terms import Observation, State, Terms, pack, unpack
 from gateway.experiments.wire import read_answers, read_terms, write_answers, write_terms
 from providers.contract import Detection
 
-PICTURES_MAX = 20_000
-"""The latest so many pictures are reported on: more would make a page wait, and tell little more."""
+PICTURES_MAX = 10_000
+"""The latest so many pictures are reported on, which takes about ten seconds: more would make a page wait, and tell little more."""
 
 _FORGET = sa.delete(experiment_pictures).where(
     experiment_pictures.c.experiment == sa.bindparam("name"), experiment_pictures.c.digest == sa.bindparam("of_digest")

@@ -87,13 +87,17 @@ class ExperimentPage(_OneExperiment):
             form.get("say", ""), form.getlist("right")
         )
         digest = form.get("digest", "")
+        back = Response(status=303, headers={"Location": f"{request.full_path.rstrip('?')}#picture-{quote(digest)}"})
+        if form.get("say") == "forget":
+            self.parts.pictures.delete(digest)
+            return back
         try:
             judge(self.parts.experiments, self.parts.comparisons, experiment, digest, right, g.key.name)
         except (BadVerdict, NoExperiment) as error:
             raise InvalidParameter("right", str(error)) from error
         if form.get("from") == _SCRIPT:
             return self.page("experiment_summary.html", report=view_of(self._report(experiment)), experiment=experiment)
-        return Response(status=303, headers={"Location": f"{request.full_path.rstrip('?')}#picture-{quote(digest)}"})
+        return back
 
 
 class ExperimentPicture(_OneExperiment):

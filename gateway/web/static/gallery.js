@@ -56,7 +56,7 @@
   });
 
   document.addEventListener("submit", (event) => {
-    if (!event.target.matches(".say") || !event.submitter) return;
+    if (!event.target.matches(".say") || !event.submitter || event.submitter.value === "forget") return;
     event.preventDefault();
     say(event.target.closest(".picture"), event.submitter);
   });
