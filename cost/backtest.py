@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from cost.escalation.baselines import one_threshold, oracle
 from cost.escalation.box_votes import State, shown
 from cost.escalation.boxes import f1
-from cost.escalation.consensus import believe
 from cost.escalation.evidence import Floats
-from cost.escalation.fit import ROWS_MIN, fit
+from cost.escalation.fit import fit
+from cost.escalation.online import learn_online
 from cost.escalation.policy import COMBINED, STOP, Policy, View, choose_labels
 from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
@@ -27,10 +27,6 @@ from cost.record_files import read_prices, read_records, stem_of
 from cost.records import BadRecords, Records, labels_of, reward_of
 
 BLOCK = 32  # pictures that are decided with one multiplier
-EXPLORE_SHARE = 0.15  # of an online budget, for showing the first pictures to everybody: who is right how often can't be known otherwise
-EXPLORE_MAX = 400  # such pictures; more teach little more
-LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
-GROWTH = 2.5  # fitted again when so many times the pictures have been seen
 PICTURES = 10_000  # budgets are told for so many
 
 
@@ -93,27 +89,6 @@ def replay(
         },
         "baselines": _baselines(taught, test, run.usd, limit.nanos / NANOS_PER_USD / len(test)),
     }
-
-
-def learn_online(run: Replay) -> None:
-    """Start knowing nothing, learn without a truth, and only from answers that were paid for.
-
-    The escalations that are paid anyway teach. Only the first pictures are shown to everybody, for a share of the money.
-    """
-    n = len(run.test)
-    affordable = run.limit.nanos // max(run.dearest.nanos, 1)
-    explored = min(max(int(affordable * EXPLORE_SHARE), ROWS_MIN), affordable // 2, EXPLORE_MAX, n)
-    if explored < ROWS_MIN:  # too little money to learn anything with
-        run.ask(range(n), [min(run.test.providers, key=lambda p: run.prices[p])])
-        return
-    run.ask(range(explored), run.test.providers)
-    at, pacer = explored, Pacer(lambda _: 0.0)
-    while at < n:
-        seen = run.seen([*range(explored), *range(max(explored, at - LATEST_MAX), at)])
-        policy = fit(seen, run.usd, believe(seen))
-        end = min(int(at * GROWTH) + 20, n)
-        run.run(policy, pacer.follow(policy.multiplier_for), at, end)
-        at = end
 
 
 class Replay:

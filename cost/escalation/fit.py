@@ -27,7 +27,7 @@ ROWS_MIN = 10  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
 BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
 RIDGE = 30.0  # on what one label says, of which there may be few records
-RIDGE_COMMON = 5.0  # on what the answer as a whole says: while records are few, that is all that is learned
+RIDGE_COMMON = 20.0  # on what the answer as a whole says: while records are few, that is all that is learned
 GRID = 20  # tabulated multipliers
 
 

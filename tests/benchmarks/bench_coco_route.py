@@ -35,7 +35,7 @@ from tests.processes import ADMIN, Running, clean_environ, running
 COCO = Path(__file__).parents[3] / "shared" / "coco128"
 PROVIDERS = ("local", "rekognition", "google_vision")
 PRICES_USD = {"local": "0", "rekognition": "0.001", "google_vision": "0.00225"}
-AMAZON = Behaviour(hit_rate=0.85, false_positives=0.1, label_noise=0.02, seed=1)
+AMAZON = Behaviour(hit_rate=0.88, false_positives=0.1, label_noise=0.02, seed=1)
 GOOGLE = Behaviour(hit_rate=0.9, false_positives=0.2, label_noise=0.03, seed=2)
 
 
@@ -104,7 +104,7 @@ def run_half(
         **clouds[1].environ,
     }
     with running(folder, "serve", **environ) as server:
-        server.wait_until_ready()
+        server.wait_until_ready(within_s=300)
         records = []
         for path in taught:
             answers = {p: ask(server, path, providers=p, min_confidence=0, max_results=1000) for p in PROVIDERS}
@@ -113,7 +113,7 @@ def run_half(
     half_the_price = Money.usd(PRICES_USD["google_vision"]).nanos / 2e9
     environ["GATEWAY_ANSWER_VALUE_USD"] = value_at(environ["GATEWAY_DATABASE_URL"], half_the_price)
     with running(folder, "serve", **environ) as server:
-        server.wait_until_ready()
+        server.wait_until_ready(within_s=300)
         limit = f"{half_the_price * len(asked):.9f}"
         put_budget(server, "half", {"scope": {"tag": "run:half"}, "period": "month", "limit_usd": limit})
         for path in asked:

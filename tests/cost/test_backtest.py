@@ -4,15 +4,16 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from cost.backtest import Replay, backtest, learn_online, replay
+from cost.backtest import Replay, backtest, replay
 from cost.escalation.fit import fit
+from cost.escalation.online import learn_online
 from cost.money import Money
 from cost.pacing import Pacer
 from cost.record_files import from_csv, read_prices, read_records
 from cost.records import BadRecords, Records
 
 BARS = {
-    "FERPLUS": {2: 75.8, 3.5: 81.4, 5: 84.6, 7.5: 85.8, 10: 86.3},
+    "FERPLUS": {2: 75.8, 3.5: 81.4, 5: 84.6, 7.5: 85.8, 10: 86.5},
     "RAFDB": {2: 67.7, 3.5: 70.2, 5: 73.9, 7.5: 77.2, 10: 79.0},
     "MCT_PASCAL": {10: 78.6},
 }
@@ -134,7 +135,11 @@ def test_recorded_faces_reach_more_than_one_threshold_with_few_records(routing):
         *((name, budget, bar, False) for name, bars in BARS.items() for budget, bar in bars.items()),
         *(
             pytest.param(
-                name, budget, bar, True, marks=pytest.mark.xfail(reason="learning online is not there yet: 0.3 to 3.7 points short")
+                name,
+                budget,
+                bar,
+                True,
+                marks=pytest.mark.xfail(reason="learning online is not there yet: up to 1.6 points short", strict=False),
             )
             for name, bars in ONLINE_BARS.items()
             for budget, bar in bars.items()
@@ -146,3 +151,13 @@ def test_the_recorded_bars_are_reached(routing, name, budget, bar, online):
     reports = [replay(records, prices, Decimal(str(budget)), seed=seed, online=online) for seed in SEEDS]
     assert all(r["policy"]["overrun_pct"] == 0.0 for r in reports)
     assert 100 * np.mean([r["policy"]["accuracy"] for r in reports]) >= bar
+
+
+def test_online_a_provider_that_is_dearer_and_clearly_worse_is_not_looked_at_for_long(recordings):
+    prices = {"weak": Money.usd("0.002"), "fair": Money(100), "strong": Money.usd("0.001"), "other": Money.usd("0.0005")}
+    test = recordings(900, skill={"weak": 0.35, "fair": 0.7, "strong": 0.92, "other": 0.8})
+    run = Replay(test, prices, Money.usd("0.5"))
+    learn_online(run)
+    assert run.asked["weak"].mean() < 0.15
+    assert run.asked["strong"].mean() > run.asked["weak"].mean()
+    assert run.spent <= run.limit
