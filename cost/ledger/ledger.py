@@ -93,13 +93,15 @@ class Ledger:
 
     # What happens to a call's money.
 
-    def reserve(self, hold: Hold, *, key: IdempotencyKey | None = None, wait_s: float = WAIT_S, within_s: float = math.inf) -> Reservation:
+    def reserve(
+        self, hold: Hold, *, key: IdempotencyKey | None = None, wait_s: float | None = None, within_s: float = math.inf
+    ) -> Reservation:
         """Hold a call's exact price in every budget that applies. It is on disk at return: now the call may be made.
 
         Args:
             hold: the call.
             key: the request's idempotency key, checked (and claimed, if it is not yet) in the same transaction.
-            wait_s: how long to wait for a database that commits nothing.
+            wait_s: how long to wait for a database that commits nothing; None: `WAIT_S`.
             within_s: of what use a hold is to the caller, whatever the database does.
 
         Raises:
@@ -125,7 +127,7 @@ class Ledger:
         outcome: str = "answered",
         cost: Money | None = None,
         provider_request_id: str | None = None,
-        wait_s: float = WAIT_S,
+        wait_s: float | None = None,
     ) -> None:
         """Record that an attempt was billed. Does nothing for one that was settled or released before.
 
@@ -140,11 +142,11 @@ class Ledger:
         """
         self._resolve(Resolve(attempt_id, "settled", outcome, provider_request_id, cost), wait_s)
 
-    def release(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float = WAIT_S) -> None:
+    def release(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float | None = None) -> None:
         """Give an attempt's money back: it was SURELY not billed. Otherwise as `settle`."""
         self._resolve(Resolve(attempt_id, "released", outcome, provider_request_id), wait_s)
 
-    def unknown(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float = WAIT_S) -> None:
+    def unknown(self, attempt_id: str, *, outcome: str, provider_request_id: str | None = None, wait_s: float | None = None) -> None:
         """Say that an attempt may have been billed. It counts as spent until it is settled or released. Otherwise as `settle`."""
         self._resolve(Resolve(attempt_id, "unknown", outcome, provider_request_id), wait_s)
 
@@ -314,7 +316,7 @@ class Ledger:
         self._writer.close()
         self._spool.close()
 
-    def _resolve(self, resolve: Resolve, wait_s: float) -> None:
+    def _resolve(self, resolve: Resolve, wait_s: float | None) -> None:
         if self.problem is not None:
             self._keep_for_later(resolve)
             return
@@ -344,9 +346,10 @@ class Ledger:
     def _run(self, operations: Sequence[Operation]) -> list[Any]:
         return [self._wait(future, 10 * WAIT_S) for future in [self._writer.submit(operation) for operation in operations]]
 
-    def _wait(self, future: "Future[Any]", wait_s: float = WAIT_S, within_s: float = math.inf) -> Any:
+    def _wait(self, future: "Future[Any]", wait_s: float | None = None, within_s: float = math.inf) -> Any:
         """What an operation returns or raises; see `reserve` for how long. `MaybeCommitted` too where it had begun by then."""
         began = now = time.monotonic()
+        wait_s = WAIT_S if wait_s is None else wait_s
         longest_s = _BUSY_WAITS_MAX * wait_s
         while True:
             heard_at, at_work = max(began, self._writer.committed_at), not self._writer.may_be_locked_out

@@ -119,16 +119,15 @@ class _Sqlite(_Common):
         self._synchronous = ""
 
     def connect(self) -> Connection:
-        self.may_be_locked_out = True
         self._files.connecting()
         self._synchronous = ""
         return self._engine.connect().execution_options(immediate=True)
 
     @contextmanager
     def transaction(self, connection: Connection, *, durable: bool, alone: bool) -> Iterator[None]:  # noqa: ARG002 - it is always alone
-        self.may_be_locked_out = True
         self._set_synchronous(connection, "FULL" if durable else "NORMAL")
         lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.may_be_locked_out = True
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with connection.begin():

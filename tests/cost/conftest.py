@@ -19,6 +19,14 @@ from tests.cost.stores import migrate, start_postgres
 SCHEMAS = (metadata, comparisons_schema.metadata, policies_schema.metadata, pacing_schema.metadata)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """A commit may take longer than a second on a busy machine; tests that mean an outage say how long they wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cost.ledger.ledger.WAIT_S", 10.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server():
     """The address of a real PostgreSQL from a wheel, with the tables; the same in every folder."""

@@ -215,7 +215,7 @@ def test_a_slow_writer_is_no_outage(url, engine, tmp_path, where):
     def stall(moment):
         if moment == "before_commit" and slow.is_set():
             slow.clear()
-            time.sleep(1)
+            time.sleep(1.5)
 
     with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.05, crashpoint=stall)) as ledger:
         ledger.reserve(hold(), wait_s=10)
@@ -224,7 +224,7 @@ def test_a_slow_writer_is_no_outage(url, engine, tmp_path, where):
             ledger._spool.replay = lambda run: (stall("before_commit"), replay(run))
         slow.set()
         until(lambda: not slow.is_set())
-        ledger.reserve(hold(), wait_s=0.5)
+        ledger.reserve(hold(), wait_s=1)
         assert ledger.problem is None
 
 
