@@ -17,13 +17,15 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from local_model.cores import cores
 from local_model.lifetime import die_with_parent
 from local_model.memory import use_few_arenas
 from local_model.models import Loading
 from local_model.server import Server
 
-THREADS = 64
-"""Callers that wait: more than the batcher's queue and two batches, so that it is the queue that refuses, and at once."""
+THREADS = 256 + 16 * cores()
+"""Callers that wait, started as they are needed: more than a GPU's queue and batches hold, or two batches for each lane of a CPU beside its
+queue, so that it is the queue that refuses, and at once."""
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]

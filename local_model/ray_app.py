@@ -24,7 +24,7 @@ from werkzeug.wrappers import Request as WsgiRequest
 from local_model.models import Loading, Served
 from local_model.server import Server
 
-_CALLERS = 64
+_CALLERS = 256
 """Threads of a replica that wait for answers: more than its queue and a batch, so that it is the queue that refuses, and at once."""
 
 
@@ -84,6 +84,7 @@ def app(arguments: dict[str, str]) -> Any:
     """
     cpu = arguments.get("device") == "cpu"
     cores = int(arguments.get("cores", "1"))
+    busy = 12 if cpu else 48  # requests in a replica: a batch and a half, so that its queue is never empty and never long
     options: dict[str, Any] = {
         "ray_actor_options": {"num_cpus": cores} if cpu else {"num_cpus": 2, "num_gpus": 1},
         "max_ongoing_requests": _CALLERS,
@@ -100,7 +101,7 @@ def app(arguments: dict[str, str]) -> Any:
         options["autoscaling_config"] = {
             "min_replicas": int(arguments.get("replicas_min", "1")),
             "max_replicas": int(arguments.get("replicas_max", "8")),
-            "target_ongoing_requests": 12,  # a batch and a half: the queue is never empty and never long
+            "target_ongoing_requests": busy,
             "upscale_delay_s": 5,
             "downscale_delay_s": 300,
         }

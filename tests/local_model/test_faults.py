@@ -141,6 +141,28 @@ def test_bad_items_dead_clients_expired_deadlines_and_reloads_give_nobody_a_wron
     assert versions == {version_of(tmp_path, 1), version_of(tmp_path, 2)}
 
 
+def test_a_full_queue_refuses_while_everybody_else_waits_for_an_answer(server, tmp_path):
+    """More callers at once than queue, lanes and batches hold: each is answered with its own, or refused."""
+    callers = 120
+    begin = threading.Barrier(callers)
+
+    def one(number):
+        colour, strength = COLOURS[number % 3], 140 + number % 100
+        content = picture(colour, strength)
+        begin.wait(60)
+        status, told = ask(server.pool, content)
+        if status == 200:
+            check(told, colour, strength, tmp_path)
+        else:
+            assert "wait for the model already" in told["error"], told
+        return status
+
+    with ThreadPoolExecutor(callers) as pool:
+        statuses = list(pool.map(one, range(callers)))
+    assert set(statuses) <= {200, 503}
+    assert 200 in statuses
+
+
 def test_weights_that_can_not_be_loaded_leave_the_old_ones_serving(server, tmp_path):
     (tmp_path / "colour.toml").write_text('name = "half a file')
     server.process.send_signal(signal.SIGHUP)
