@@ -110,7 +110,7 @@ def all_entries(connection: Connection, where: CostFilter) -> Iterator[CostEntry
 def _rows(connection: Connection, where: CostFilter, after: Place | None, at_a_time: int, only: Only | None = None) -> Iterator[Row[Any]]:
     """Rows in order, from one index range an owner and table, merged."""
     asked = {
-        table.name: condition(replace(where, sku=None) if table is attempts else where, table, connection.dialect)
+        table.name: condition(replace(where, sku=None) if table is attempts else where, table, connection.dialect, indexed=False)
         for table in (attempts, corrections, usage_rows)
     }
     is_open = only in ("reserved", "unknown")

@@ -61,8 +61,12 @@ def tag_value(tags: ColumnElement[str], name: str, dialect: Dialect) -> ColumnEl
     return case((find(tags, literal(mark)) > 0, func.substr(rest, 1, find(rest, literal(",")) - 1)), else_=literal(""))
 
 
-def condition(where: CostFilter, table: FromClause, dialect: Dialect) -> ColumnElement[bool]:
-    """What rows of a table meet: one that has the columns of a daily sum, and `tags` where tags are asked for."""
-    keys = [table.c[column] == value for column, value in where.keys().items()]
+def condition(where: CostFilter, table: FromClause, dialect: Dialect, *, indexed: bool = True) -> ColumnElement[bool]:
+    """What rows of a table meet: one that has the columns of a daily sum, and `tags` where tags are asked for.
+
+    Not `indexed`: SQLite, which has no statistics, is kept from reading all of a provider's rows because an index begins with it.
+    """
+    hidden = dialect.name == "sqlite" and not indexed
+    keys = [(func.coalesce(table.c[column], "") if hidden else table.c[column]) == value for column, value in where.keys().items()]
     tags = [tag_value(table.c.tags, name, dialect) == value for name, value in where.tags.items()]
     return and_(true(), *keys, *tags)
