@@ -39,7 +39,7 @@ class WholeOptions(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, arbitrary_types_allowed=True)
 
-    batch_max_cost_usd: Dollars | None = Field(None, description="A hard ceiling over all pictures, shared out evenly, in US dollars.")
+    batch_max_cost_usd: Dollars | None = Field(None, description="A hard ceiling over all pictures, in US dollars.")
     batch_deadline_ms: Whole | None = Field(None, ge=1, le=600_000, description="One deadline over all pictures, in milliseconds.")
 
     @classmethod
