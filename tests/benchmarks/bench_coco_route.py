@@ -35,8 +35,8 @@ from tests.processes import ADMIN, Running, clean_environ, running
 COCO = Path(__file__).parents[3] / "shared" / "coco128"
 PROVIDERS = ("local", "rekognition", "google_vision")
 PRICES_USD = {"local": "0", "rekognition": "0.001", "google_vision": "0.00225"}
-AMAZON = Behaviour(hit_rate=0.88, false_positives=0.1, label_noise=0.02, seed=1)
-GOOGLE = Behaviour(hit_rate=0.9, false_positives=0.2, label_noise=0.03, seed=2)
+AMAZON = Behaviour(hit_rate=0.9, false_positives=0.1, label_noise=0.02, seed=1)
+GOOGLE = Behaviour(hit_rate=0.92, false_positives=0.2, label_noise=0.03, seed=2)
 
 
 @dataclass

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from cost.escalation.box_votes import FACTS, fit_boxes, fused_rewards, shown
+from cost.escalation.boxes import Drawn, f1, matched
+
+HERE, THERE = (0.1, 0.1, 0.4, 0.4), (0.6, 0.6, 0.9, 0.9)
+BOTH = frozenset({"careful", "careless"})
+STATES = [frozenset({"careful"}), frozenset({"careless"}), BOTH]
+
+
+def pictures(n=200, seed=0):
+    """One dog a picture. One draws it nearly always and nothing else; the other draws a cat as often as a dog, as surely."""
+    rng = np.random.default_rng(seed)
+    answers = {"careful": [], "careless": []}
+    for _ in range(n):
+        dog = [Drawn("dog", HERE, 0.9)] if rng.random() < 0.9 else []
+        answers["careful"].append(tuple(dog))
+        other = [Drawn("dog", HERE, 0.9)] if rng.random() < 0.5 else [Drawn("cat", THERE, 0.9)]
+        answers["careless"].append(tuple(other))
+    return answers, [(Drawn("dog", HERE),)] * n
+
+
+def test_silence_of_one_who_sees_nearly_everything_speaks_against_a_box():
+    answers, truth = pictures()
+    votes = fit_boxes(answers, truth, STATES)
+    [agreed] = votes.combine({"careful": (Drawn("dog", HERE, 0.9),), "careless": (Drawn("dog", HERE, 0.9),)})
+    by_label = {t.label: t.chance for t in votes.combine({"careful": (Drawn("dog", HERE, 0.9),), "careless": (Drawn("cat", THERE, 0.9),)})}
+    assert agreed.chance > 0.9
+    assert by_label["dog"] > 0.5 > by_label["cat"]
+
+
+def test_what_the_combination_shows_is_at_least_as_good_as_either_alone():
+    answers, truth = pictures()
+    _, rewards, facts = fused_rewards(answers, truth, STATES)
+    alone = {p: np.mean([f1(a, t) for a, t in zip(answers[p], truth, strict=True)]) for p in answers}
+    assert rewards[BOTH].mean() >= max(alone.values()) - 0.01
+    assert facts[BOTH].shape == (200, FACTS)
+
+
+def test_a_set_of_providers_that_is_not_known_combines_nothing():
+    answers, truth = pictures()
+    votes = fit_boxes(answers, truth, STATES)
+    assert votes.combine({"stranger": (Drawn("dog", HERE, 0.9),)}) == ()
+    assert (votes.facts(frozenset({"stranger"}), {"stranger": [()]}, 1) == 0).all()
+
+
+def test_pictures_that_were_not_asked_about_or_have_no_truth_teach_nothing():
+    answers, truth = pictures(60)
+    for k in range(0, 60, 2):
+        answers["careless"][k] = None
+    truth = [None if k % 3 == 0 else t for k, t in enumerate(truth)]
+    _, rewards, _ = fused_rewards(answers, truth, STATES)
+    assert np.isnan(rewards[BOTH][0:60:2]).all()
+    assert np.isnan(rewards[frozenset({"careful"})][0:60:3]).all()
+
+
+def test_where_most_is_missed_a_doubtful_box_is_worth_showing():
+    rng = np.random.default_rng(1)
+    answers, truth = {"doubtful": []}, []
+    for _ in range(300):
+        right = rng.random() < 0.4
+        answers["doubtful"].append((Drawn("dog", HERE if right else THERE, 0.3),))
+        truth.append((Drawn("dog", HERE),))
+    votes = fit_boxes(answers, truth, [frozenset({"doubtful"})])
+    assert len(shown(votes.combine({"doubtful": (Drawn("dog", HERE, 0.3),)}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [([], 0.0), ([Drawn("dog", HERE)], 1.0), ([Drawn("dog", HERE), Drawn("dog", HERE)], 2 / 3), ([Drawn("cat", HERE)], 0.0)],
+)
+def test_f1_counts_each_true_box_once(found, expected):
+    assert f1(found, [Drawn("dog", HERE)]) == pytest.approx(expected)
+
+
+def test_nothing_where_there_is_nothing_is_right():
+    assert f1([], []) == 1.0
+    assert matched([], []) == []
