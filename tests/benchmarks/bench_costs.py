@@ -1,7 +1,7 @@
 """Reports and their rows over a large ledger: `python -m tests.benchmarks.bench_costs [ROWS]` (ten million by default; needs 6 GB of disk).
 
 pages    every report, and pages of rows: the first, one in the middle, rare clients and rare tags (promise: < 1 s each)
-streams  a million rows as CSV, FOCUS and Parquet: peak memory beside that of fifty thousand rows (promise: the same)
+streams  a million rows as CSV, FOCUS and Parquet: peak memory beside that of a day's rows (promise: the same)
 """
 
 import json
@@ -170,7 +170,7 @@ def bench_streams(url):
             command = [sys.executable, "-m", "tests.benchmarks.bench_costs", "one_stream", url, form, str(rows)]
             count, size, seconds, memory[rows] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
             tell(f"{form:8} {count:8} rows {size >> 20:4} MiB {seconds:6.1f} s  peak {memory[rows]} MiB")
-        tell(f"{form:8} memory at twenty times the rows: {memory[1_000_000] / memory[50_000]:.2f}x (promise 1x)")
+        tell(f"{form:8} memory of the longer stream beside the shorter: {memory[1_000_000] / memory[50_000]:.2f}x (promise 1x)")
 
 
 def main(rows):
