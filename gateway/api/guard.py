@@ -5,7 +5,7 @@ from flask import Flask, current_app, g, request
 from gateway.api.resource import OPEN, GatewayResource
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.keys import Key, Keys
-from gateway.web.gate import enter
+from gateway.web.gate import enter, recognise
 from gateway.web.page import Page
 from gateway.web.sessions import Sessions
 
@@ -17,6 +17,9 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
 
     @app.before_request
     def check_key() -> None:
+        if request.endpoint is None:
+            recognise(sessions)  # for the page that says that there is nothing here
+            return
         view = _view_of_route()
         if view is None:
             return

@@ -27,9 +27,7 @@ def enter(page: "type[Page]", sessions: Sessions) -> None:
         Unauthenticated, Forbidden: nobody is logged in, or somebody whose role may not, or a form without its token.
     """
     request.max_content_length = page.body_bytes_max
-    session = sessions.find(request.cookies.get(SESSION_COOKIE, ""))
-    if session is not None:
-        g.session, g.key = session, session.key
+    session = recognise(sessions)
     if page.roles != OPEN:
         if session is None:
             raise Unauthenticated("Log in with an API key to see this page.")
@@ -40,6 +38,14 @@ def enter(page: "type[Page]", sessions: Sessions) -> None:
             )
     if request.method not in _READS:
         _check_form_token()
+
+
+def recognise(sessions: Sessions) -> Session | None:
+    """Who is logged in, if anybody; `g.session` and `g.key` are who."""
+    session = sessions.find(request.cookies.get(SESSION_COOKIE, ""))
+    if session is not None:
+        g.session, g.key = session, session.key
+    return session
 
 
 def csrf_token() -> str:

@@ -38,6 +38,14 @@ def test_a_person_meets_a_page_and_a_program_a_problem_document(app, browser, st
     assert "GET" in wrong_method.headers["Allow"]
 
 
+def test_who_gets_lost_stays_logged_in(browser):
+    browser.log_in(ADMIN)
+    page = browser.get("/nowhere")
+    assert page.status_code == 404
+    assert "Log out" in page.text
+    assert browser.post("/logout", csrf=browser.csrf("/nowhere")).status_code == 303
+
+
 def test_an_address_is_never_markup(browser):
     page = browser.get("/<script>alert(1)</script>").text
     assert "<script>alert" not in page
