@@ -1,9 +1,9 @@
 """The composition root: builds every part once and ties them together. Nothing else knows them all."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from flask import Flask
@@ -77,7 +77,7 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     """
     parts = _build_parts(settings, os.environ if environ is None else environ)
     sessions = Sessions(parts.database, parts.keys)
-    app = Flask("gateway", static_folder=None, template_folder="web/templates")
+    app = _Gateway("gateway", static_folder=None, template_folder="web/templates")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["gateway"] = parts
     tell_each_request(app)
@@ -87,6 +87,14 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     add_resources(ProblemApi(app), parts)
     add_pages(app, parts, sessions)
     return app
+
+
+class _Gateway(Flask):
+    """Flask without its question, before each function of each request, whether that is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Flask's hook."""
+        return func
 
 
 def build_providers(settings: Settings, environ: Mapping[str, str]) -> list[Provider]:

@@ -130,7 +130,8 @@ class Answering:
         )
         self.facts = _facts_of_kept(kept, bill, found)
         note_answer(kept.provider, "hit")
-        return Response(body, headers={"X-Cost-USD": "0", "X-Provider": kept.provider, "X-Cache": "hit"}, mimetype="application/json")
+        headers = [("X-Cost-USD", "0"), ("X-Provider", kept.provider), ("X-Cache", "hit")]
+        return Response(body, headers=headers, content_type="application/json")
 
     def _read(self, received: Received) -> Image:
         """The picture; what is wrong with it in our own words, so that it frees an Idempotency-Key as every refusal does."""

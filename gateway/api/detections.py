@@ -6,6 +6,7 @@ from flask import Response, g, request
 
 from gateway import errors
 from gateway.api.answering import Answering
+from gateway.api.here import here
 from gateway.api.resource import Description, GatewayResource, describes
 from gateway.keys import Role
 from gateway.monitoring.stages import stage
@@ -46,11 +47,12 @@ class Detections(GatewayResource):
     )
     def post(self) -> Response:
         """Read, tell, write."""
-        answering = Answering(self.parts, g.key, g.request_id)
+        sent, caller = here(request), here(g)
+        answering = Answering(self.parts, caller.key, caller.request_id)
         with stage("read"):
-            asked = read_detection_request(request, self.parts.settings.image_limits)
-            received = answering.receive(asked, request.headers.get("Idempotency-Key"))
+            asked = read_detection_request(sent, self.parts.settings.image_limits)
+            received = answering.receive(asked, sent.headers.get("Idempotency-Key"))
         try:
             return answering.answer(received)
         finally:
-            g.facts = answering.facts
+            caller.facts = answering.facts

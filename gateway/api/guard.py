@@ -1,7 +1,8 @@
 """No route but the open ones answers without a key, and none without a declared role. The API knows keys alone, pages sessions alone."""
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Request, current_app, g, request
 
+from gateway.api.here import here
 from gateway.api.resource import OPEN, GatewayResource
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.keys import Key, Keys
@@ -17,10 +18,11 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
 
     @app.before_request
     def check_key() -> None:
-        if request.endpoint is None:
+        asked = here(request)
+        if asked.endpoint is None:
             recognise(sessions)  # for the page that says that there is nothing here
             return
-        view = _view_of_route()
+        view = _view_of_route(asked)
         if view is None:
             return
         if issubclass(view, Page):
@@ -29,21 +31,21 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
         roles = view.roles
         if roles == OPEN:
             return
-        g.key = _caller(keys)
-        if g.key.role != "admin" and g.key.role not in roles:
-            raise Forbidden(f"This needs a key with the role {' or '.join(sorted(roles | {'admin'}))}; yours is {g.key.role}.")
+        key = g.key = _caller(keys, asked)
+        if key.role != "admin" and key.role not in roles:
+            raise Forbidden(f"This needs a key with the role {' or '.join(sorted(roles | {'admin'}))}; yours is {key.role}.")
 
 
-def _view_of_route() -> type[GatewayResource] | type[Page] | None:
+def _view_of_route(asked: Request) -> type[GatewayResource] | type[Page] | None:
     """What was matched; None where there is no route, and so nothing to guard. One that is neither a resource nor a page is a mistake."""
-    if request.endpoint is None or request.blueprint in _OPEN_BLUEPRINTS:
+    if asked.endpoint is None or asked.blueprint in _OPEN_BLUEPRINTS:
         return None
-    view: type[GatewayResource] | type[Page] = current_app.view_functions[request.endpoint].view_class  # type: ignore[union-attr]
+    view: type[GatewayResource] | type[Page] = current_app.view_functions[asked.endpoint].view_class  # type: ignore[union-attr]
     return view
 
 
-def _caller(keys: Keys) -> Key:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def _caller(keys: Keys, asked: Request) -> Key:
+    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
     key = keys.find(token.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise Unauthenticated("Send a valid key: Authorization: Bearer vg_…")

@@ -8,6 +8,7 @@ SCOPE: the client's key, or `shared`. CHOICE: the providers that may answer, in 
 FEATURES: their first letters, `fo` for faces and objects.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Place:
         return tuple(Place(self.scope, self.choice, features) for features in _WIDER[self.features])
 
 
+@functools.lru_cache(maxsize=256)
 def letters_of(features: frozenset[str] | tuple[str, ...]) -> str:
     """Features as keys write them."""
     return "".join(sorted({_LETTERS[feature] for feature in features}))  # type: ignore[index]

@@ -9,6 +9,7 @@
 It is read only if every bit of it is as it was written.
 """
 
+import functools
 import json
 import struct
 import zlib
@@ -204,6 +205,7 @@ def _call_fields(call: AnsweredCall) -> Sequence[object]:
     return call.provider, ",".join(sorted(call.features)), call.model, call.price.nanos, usage
 
 
+@functools.lru_cache(maxsize=1024)
 def _call(line: str) -> AnsweredCall:
     provider, features, model, nanos, usage = line.split("\t")
     used = [one.partition(" ") for one in usage.split(",") if one]

@@ -22,6 +22,11 @@ from providers import images
 _OPTIONS_BYTES_MAX = 1 << 20
 """What options, part headers and boundaries may take beside the picture."""
 
+_READ: dict[bytes, Options] = {}
+_REMEMBERED_MAX = 256
+_REMEMBERED_CHARS_MAX = 512
+"""Of query strings that have been read, by their bytes. Options are frozen."""
+
 _DEPTH_MAX = 8
 _DIGITS_MAX = 100
 _HOW = "Send the picture as the body with Content-Type: image/jpeg, as the multipart field `image`, or as JSON."
@@ -43,9 +48,9 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
         GatewayError: what was sent is too large, of no known form, or has a wrong parameter.
     """
     mimetype = request.mimetype
-    query = once(request.args)
     if mimetype.startswith("image/") or mimetype == "application/octet-stream":
-        return DetectionRequest(_body(request, limits.content_bytes_max), Options.read(query))
+        return DetectionRequest(_body(request, limits.content_bytes_max), _query_options(request))
+    query = once(request.args)
     if mimetype == "multipart/form-data":
         return _read_multipart(request, query, limits.content_bytes_max)
     if mimetype == "application/json":
@@ -58,6 +63,19 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
 def body_error(error: BodyTooLarge | BodyBroken) -> GatewayError:
     """The problem that a client is told for a body that can't be read whole."""
     return ImageTooLarge(str(error)) if isinstance(error, BodyTooLarge) else InvalidImage(str(error))
+
+
+def _query_options(request: Request) -> Options:
+    """Options that all stand in the query string. A backend sends the same ones again and again: they are read once."""
+    written = request.query_string
+    options = _READ.get(written)
+    if options is None:
+        options = Options.read(once(request.args))
+        if len(written) <= _REMEMBERED_CHARS_MAX:
+            if len(_READ) >= _REMEMBERED_MAX:
+                _READ.clear()
+            _READ[written] = options
+    return options
 
 
 def image_error(error: images.ImageError) -> GatewayError:

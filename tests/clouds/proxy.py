@@ -10,16 +10,17 @@ import threading
 import time
 from typing import Literal
 
-Toxic = Literal["dribble", "hang", "reset"]
+Toxic = Literal["", "dribble", "hang", "reset", "slow"]
 
 _DRIBBLE_S = 0.05
+_SLOW_S = 0.2
 
 
 class Proxy:
-    """Forwards to a port of this machine; what comes back dribbles, never comes, or comes with a reset."""
+    """Forwards to a port of this machine; what comes back dribbles, never comes, is late or comes with a reset. `toxic` may change."""
 
     def __init__(self, port: int, toxic: Toxic) -> None:
-        self._target, self._toxic = port, toxic
+        self._target, self.toxic = port, toxic
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._stopped = threading.Event()
@@ -40,7 +41,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # the proxied server is away: so is its proxy
+                    client.close()
+                    continue
                 self._open += [client, server]
                 for work in (self._forward, self._return):
                     threading.Thread(target=work, args=(client, server), daemon=True).start()
@@ -49,18 +54,21 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
                 server.sendall(data)
-                if self._toxic == "reset" and len(data) > 1_000:  # the request itself, not the greeting
+                if self.toxic == "reset" and len(data) > 1_000:  # the request itself, not the greeting
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     client.close()
 
     def _return(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65_536):
-                if self._toxic == "hang":
+                if self.toxic == "hang":
                     continue
-                if self._toxic == "reset":
+                if self.toxic in {"", "slow", "reset"}:
+                    self._stopped.wait(_SLOW_S if self.toxic == "slow" else 0)
                     client.sendall(data)
                     continue
                 for byte in data:
                     client.sendall(bytes([byte]))
                     time.sleep(_DRIBBLE_S)
+            if self.toxic in {"", "slow"}:
+                client.shutdown(socket.SHUT_RDWR)
