@@ -34,6 +34,7 @@ from gateway.exploring import Explorer
 from gateway.judge import Judge
 from gateway.keys import Keys
 from gateway.latency import LatencyTracker
+from gateway.limits import RateLimits
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.monitoring.canary import Canary, CanarySchedule
@@ -83,7 +84,7 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     tell_each_request(app)
     if parts.tracing:
         trace_each_request(app, parts.tracing)
-    guard_every_route(app, parts.keys, sessions)
+    guard_every_route(app, parts.keys, sessions, parts.limits)
     add_resources(ProblemApi(app), parts)
     add_pages(app, parts, sessions)
     return app
@@ -138,7 +139,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
     alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
-    sharing = _make_sharing(settings, lines, ledger, reads)
+    redis = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else None
+    sharing = _make_sharing(settings, lines, ledger, reads, redis)
     policies = Policies(database, [line.name for line in lines], [line.name for line in lines if line.paid])
     pacing = Pacing(database, ledger, policies.multiplier_for, settings.answer_value_usd)
     comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
@@ -184,16 +186,18 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         policies,
         pacing,
         explorer,
+        RateLimits(redis),
     )
 
 
-def _make_sharing(settings: Settings, lines: Sequence[Line], ledger: Ledger, reads: BoundedReads) -> Sharing | None:
+def _make_sharing(
+    settings: Settings, lines: Sequence[Line], ledger: Ledger, reads: BoundedReads, redis: RedisStore | None
+) -> Sharing | None:
     """None where the operator wants no cache. Without an address of a Redis answers are kept in this process."""
     if settings.cache_ttl_s == 0:
         return None
     by_name = {line.name: line for line in lines}
-    store = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else MemoryStore()
-    results = Results(store, by_name, settings.cache_ttl_s, shared=settings.cache_shared, simulated=settings.simulated)
+    results = Results(redis or MemoryStore(), by_name, settings.cache_ttl_s, shared=settings.cache_shared, simulated=settings.simulated)
     return Sharing(results, SharedFlights(ledger, reads, good_s=settings.cache_ttl_s), by_name, simulated=settings.simulated)
 
 

@@ -32,6 +32,7 @@ class Key:
         id: public; names the client in logs and in the ledger.
         role: `app` calls the API, `finance` reads and sets money, `admin` may do everything.
         tags: carried into the ledger with every request of this key.
+        requests_per_s, pixels_per_s: what it may send; None: as much as it likes.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Key:
     role: Role
     tags: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
+    requests_per_s: int | None = None
+    pixels_per_s: int | None = None
 
 
 class KeyNameTaken(ValueError):
@@ -64,7 +67,15 @@ class Keys:
         self._known: dict[str, tuple[float, tuple[Key, str] | None]] = {}
         self._lock = threading.Lock()
 
-    def create(self, name: str, role: Role, tags: Mapping[str, str] | None = None) -> tuple[Key, str]:
+    def create(
+        self,
+        name: str,
+        role: Role,
+        tags: Mapping[str, str] | None = None,
+        *,
+        requests_per_s: int | None = None,
+        pixels_per_s: int | None = None,
+    ) -> tuple[Key, str]:
         """A new key and its token, which can never be shown again.
 
         Raises:
@@ -74,9 +85,18 @@ class Keys:
         if name == BOOTSTRAP:
             raise KeyNameTaken(f"{BOOTSTRAP!r} names the key of GATEWAY_ADMIN_KEY. Choose another name.")
         tags_text(tags or {})
-        key = Key(secrets.token_hex(6), name, role, dict(tags or {}), datetime.now(UTC))
+        key = Key(secrets.token_hex(6), name, role, dict(tags or {}), datetime.now(UTC), requests_per_s, pixels_per_s)
         token = f"vg_{key.id}_{secrets.token_urlsafe(32)}"
-        row = {"id": key.id, "name": name, "role": role, "secret_sha256": _sha256(token), "tags": key.tags, "created_at": key.created_at}
+        row = {
+            "id": key.id,
+            "name": name,
+            "role": role,
+            "secret_sha256": _sha256(token),
+            "tags": key.tags,
+            "created_at": key.created_at,
+            "requests_per_s": requests_per_s,
+            "pixels_per_s": pixels_per_s,
+        }
         try:
             with write_transaction(self._engine) as connection:
                 connection.execute(key_table.insert().values(row))
@@ -153,7 +173,7 @@ def ensure_admin_key(keys: Keys, bootstrap: str | None) -> str | None:
 
 
 def _key(row: sa.Row[tuple[object, ...]]) -> Key:
-    return Key(row.id, row.name, row.role, row.tags, row.created_at)
+    return Key(row.id, row.name, row.role, row.tags, row.created_at, row.requests_per_s, row.pixels_per_s)
 
 
 def _sha256(token: str) -> str:

@@ -18,6 +18,7 @@ from gateway.exploring import Explorer
 from gateway.keys import Keys
 from gateway.monitoring.canary import CanarySchedule
 from gateway.monitoring.model import ModelNumbers
+from gateway.limits import RateLimits
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
@@ -60,6 +61,7 @@ class Parts:
     policies: Policies
     pacing: Pacing
     explorer: Explorer | None
+    limits: RateLimits
 
     def close(self) -> None:
         """Let running calls end, then let go of everything."""
@@ -75,6 +77,7 @@ class Parts:
         self.live.close()
         self.batches.close()
         self.dispatcher.close()
+        self.limits.close()
         self.policies.close()
         self.pacing.close()
         self.comparisons.close()

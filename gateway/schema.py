@@ -14,6 +14,8 @@ keys = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("requests_per_s", sa.BigInteger),
+    sa.Column("pixels_per_s", sa.BigInteger),
 )
 sa.Index(
     "api_key_name_in_use", keys.c.name, unique=True, sqlite_where=keys.c.revoked_at.is_(None), postgresql_where=keys.c.revoked_at.is_(None)

@@ -100,9 +100,11 @@ class Answering:
         with stage("look"):
             kept = self._parts.live.look(digest, options, bill, lambda: self._read(received))
         if kept:
+            self._parts.limits.pixels(self._caller, kept.width * kept.height)
             response = self._kept(kept, options, bill, received.started)
         else:
             image = self._read(received)
+            self._parts.limits.pixels(self._caller, image.width * image.height)
             outcome = self._parts.live.detect(image, options, bill, received.deadline)
             self.facts = _facts(outcome)
             note_answer(outcome.provider, outcome.cache, degraded=outcome.degraded)

@@ -6,6 +6,7 @@ from gateway.api.here import here
 from gateway.api.resource import OPEN, GatewayResource
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.keys import Key, Keys
+from gateway.limits import RateLimits
 from gateway.web.gate import enter, recognise
 from gateway.web.page import Page
 from gateway.web.sessions import Sessions
@@ -13,7 +14,7 @@ from gateway.web.sessions import Sessions
 _OPEN_BLUEPRINTS = frozenset({"swagger_ui"})
 
 
-def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
+def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLimits) -> None:
     """Check who calls before the resource or page sees the request; `g.key` is who."""
 
     @app.before_request
@@ -34,6 +35,7 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions) -> None:
         key = g.key = _caller(keys, asked)
         if key.role != "admin" and key.role not in roles:
             raise Forbidden(f"This needs a key with the role {' or '.join(sorted(roles | {'admin'}))}; yours is {key.role}.")
+        limits.request(key)
 
 
 def _view_of_route(asked: Request) -> type[GatewayResource] | type[Page] | None:

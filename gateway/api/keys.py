@@ -1,7 +1,7 @@
 """`/v1/keys`: who may call."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,15 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
 _TAG = r"^[^:,\x00-\x1f]{1,128}$"
 
 
+class RateLimit(BaseModel):
+    """What a key may send in any one second, over all replicas."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_s: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    pixels_per_s: Annotated[int | None, Field(ge=1, le=10**12, description="Of the pictures; a larger one passes alone.")] = None
+
+
 class KeyIn(BaseModel):
     """A key to be made."""
 
@@ -25,6 +34,7 @@ class KeyIn(BaseModel):
     tags: dict[Annotated[str, Field(pattern=_TAG)], Annotated[str, Field(pattern=_TAG)]] = Field(
         default_factory=dict, max_length=20, description="Carried into the ledger with every request of this key."
     )
+    rate_limit: RateLimit | None = None
 
 
 class KeyOut(BaseModel):
@@ -37,6 +47,7 @@ class KeyOut(BaseModel):
     role: Role
     tags: dict[str, str]
     created_at: datetime
+    rate_limit: RateLimit | None = None
 
 
 class NewKeyOut(KeyOut):
@@ -72,7 +83,10 @@ class KeysOfAll(GatewayResource):
         """Make one."""
         asked = read_body(KeyIn, request)
         try:
-            key, token = self.parts.keys.create(asked.name, asked.role, asked.tags)
+            limit = asked.rate_limit or RateLimit()
+            key, token = self.parts.keys.create(
+                asked.name, asked.role, asked.tags, requests_per_s=limit.requests_per_s, pixels_per_s=limit.pixels_per_s
+            )
         except KeyNameTaken as error:
             raise Conflict(str(error)) from error
         return json_response(NewKeyOut(**_facts(key), key=token), 201)
@@ -91,5 +105,8 @@ class KeyOfName(GatewayResource):
         return Response(status=204)
 
 
-def _facts(key: Key) -> dict[str, object]:
-    return {"id": key.id, "name": key.name, "role": key.role, "tags": dict(key.tags), "created_at": key.created_at}
+def _facts(key: Key) -> dict[str, Any]:
+    facts: dict[str, Any] = {"id": key.id, "name": key.name, "role": key.role, "tags": dict(key.tags), "created_at": key.created_at}
+    if key.requests_per_s is not None or key.pixels_per_s is not None:
+        facts["rate_limit"] = RateLimit(requests_per_s=key.requests_per_s, pixels_per_s=key.pixels_per_s)
+    return facts

@@ -89,6 +89,16 @@ class RedisStore:
             except _MINE as error:
                 self._note(self.writing, error)
 
+    def run(self, work: Callable[[], T]) -> T | None:
+        """What another use of the same server brings; None where it fails, or is left alone."""
+        brought: T | None = self._read(work, None, [])
+        return brought
+
+    @property
+    def pool(self) -> redis.ConnectionPool:
+        """Connections for other uses, as impatient as ours."""
+        return self._client.connection_pool
+
     def problem(self) -> str | None:
         """Why nothing can be read or kept now, or None. Looks, so that a server that nobody has used lately is not taken to be well."""
         problem = self.reading.problem or self.writing.problem or self._problem_now()

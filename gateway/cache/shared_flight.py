@@ -1,6 +1,8 @@
 """Identical requests of all processes that share a database, with or without a Redis: one pays, the others wait for what it brings."""
 
 import logging
+import os
+import secrets
 import threading
 import time
 from dataclasses import dataclass
@@ -9,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cost.ledger import Ledger, LedgerUnavailable
 from cost.ledger.flights import VALUE_BYTES_MAX, Boarded, Landed
-from cost.ledger.times import new_id
 from gateway.errors import DeadlineExceeded
 from gateway.reads import BoundedReads, ReadTimedOut
 
@@ -39,7 +40,7 @@ class SharedFlights:
         self._desk = ledger.flights
         self._reads = reads
         self._lease_s = lease_s
-        self._owner = new_id()
+        self._owner = f"{os.getpid()}-{secrets.token_hex(8)}"  # the number helps who looks into the table
         self._flying: dict[str, int] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None

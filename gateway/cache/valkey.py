@@ -100,8 +100,8 @@ class Valkey:
 
 @contextmanager
 def embedded_valkey(settings: Settings) -> Iterator[Valkey | None]:
-    """A Valkey for as long as the block; None where the operator has a Redis or wants no cache, or this platform has no server."""
-    binary = None if settings.redis_url or settings.cache_ttl_s == 0 else binary_path()
+    """A Valkey for as long as the block; None where the operator has a Redis, or this platform has no server."""
+    binary = None if settings.redis_url else binary_path()
     valkey = None
     if binary is not None:
         try:

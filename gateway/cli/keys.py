@@ -29,14 +29,17 @@ def list_keys(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="app", show_default=True)
 @click.option("--tag", "tags", multiple=True, metavar="KEY:VALUE", help="Carried into the ledger; may be given several times.")
+@click.option("--requests-per-s", type=click.IntRange(1), help="How many requests it may send in a second.")
+@click.option("--pixels-per-s", type=click.IntRange(1), help="How many pixels of pictures it may send in a second.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def create(name: str, role: Role, tags: tuple[str, ...], as_json: bool) -> None:
+def create(name: str, role: Role, tags: tuple[str, ...], requests_per_s: int | None, pixels_per_s: int | None, as_json: bool) -> None:
     """Make a key called NAME and print its token, which can't be shown again."""
     pairs = {name: text for name, _, text in (tag.partition(":") for tag in tags)}
     if not all(pairs.values()):
         raise click.BadParameter("write each tag as KEY:VALUE", param_hint="--tag")
     try:
-        key, token = Keys(open_database(read_settings())).create(name, role, pairs)
+        keys = Keys(open_database(read_settings()))
+        key, token = keys.create(name, role, pairs, requests_per_s=requests_per_s, pixels_per_s=pixels_per_s)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"id": key.id, "name": key.name, "role": key.role, "key": token}) if as_json else token)
