@@ -26,6 +26,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Another picture, whose answer was given: how many of the 64 bits of their perceptual hashes differ, and the SHA-256 of its bytes."""
+
+    distance: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnsweredCall:
     """A call that the detections come from, and what it cost when it was made."""
 
@@ -60,6 +68,7 @@ class Outcome:
         detections: everything that was found; `kept` is what the client sees.
         cost: over all attempts.
         calls: that the detections come from, now or when the kept answer was made.
+        near: the picture that the kept answer was made for, where it is another one.
         degraded: money or time was out, and the in-house model answered instead of what the policy would have chosen.
     """
 
@@ -77,6 +86,7 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
     considered: tuple[Considered, ...] = ()
     calls: tuple[AnsweredCall, ...] = ()
+    near: Near | None = None
     expected: Expected | None = None
 
     @property

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.cache.keys import Choices, Place, letters_of
+from gateway.cache.near import NearIndex, look_of
 from gateway.cache.store import Entry, Store
 from gateway.cache.values import Kept, NotKept, keep, pack, unpack
 from gateway.line import Line
 from gateway.metering import Bill
-from gateway.outcome import AnsweredCall, Outcome
+from gateway.outcome import AnsweredCall, Near, Outcome
 from gateway.wire.options import Options
 from providers.contract import FEATURES, Feature
 from providers.images import Image
@@ -25,6 +26,8 @@ _JITTER = 0.1
 """Answers kept in the same moment do not expire in the same moment."""
 
 _REASON_CHARS_MAX = 200
+
+_SEEN_AT_A_GLANCE = frozenset({"objects", "labels"})
 
 Call = tuple[str, frozenset[Feature]]
 """A provider, and the features of one call of it."""
@@ -53,6 +56,7 @@ class Results:
         self._now = now
         self._chance = chance
         self._models: dict[Call, str] = {}
+        self._near = NearIndex(store)
 
     def place(self, options: Options, bill: Bill) -> Place | None:
         """Where the answer to a request is kept; None where it can't be."""
@@ -81,6 +85,15 @@ class Results:
                 return same
         return None
 
+    def find_near(self, place: Place, image: Image, distance_max: int) -> tuple[Kept, Near] | None:
+        """The answer of a picture that looks the same. It is never kept under this picture's name: others have not asked for that."""
+        look = look_of(image)
+        for distance, digest in self._near.nearest(place, look, distance_max) if look else ():
+            key = place.bytes_key(digest)
+            if kept := self._read(key, self.store.get(key)):
+                return kept.for_image(image), Near(distance, digest)
+        return None
+
     def keep(self, place: Place, outcome: Outcome) -> bytes | None:
         """Keep a complete answer, whole; as bytes. What money or time cut short is not kept, nor what is too large."""
         for call in outcome.calls:
@@ -88,6 +101,8 @@ class Results:
         if outcome.degraded or outcome.provider is None:
             return None
         kept = keep(outcome, place.features, int(self._now()))
+        if set(outcome.options.features) <= _SEEN_AT_A_GLANCE and (look := look_of(outcome.image)):
+            self._near.remember(place, outcome.image.digest, look, self._ttl_s)
         return self._put(kept, [place.bytes_key(outcome.image.digest)], [place.pixels_key(outcome.image.pixels_digest)])
 
     def brought(self, place: Place, value: bytes, image: Image) -> Kept | None:

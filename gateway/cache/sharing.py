@@ -71,7 +71,7 @@ class Sharing:
             outcome = self._asked(request, place, Refusals())
             self.results.keep(place, outcome)
             return outcome
-        key = place.bytes_key(request.image.digest)
+        key = f"{place.bytes_key(request.image.digest)}:{options.near}"  # what looks the same serves only those who said so
         outcome, joined = self._here.fly(key, lambda: self._lead(request, place), _serves_others, request.deadline)
         return _given(outcome, request, "joined") if joined else outcome
 
@@ -88,6 +88,8 @@ class Sharing:
         image.pixels  # noqa: B018 -- decodes: a damaged picture ends here
         if kept := self.results.find_same(place, image):
             return self._outcome_of(kept, request, "hit")
+        if request.options.near and (near := self.results.find_near(place, image, request.options.near)):
+            return replace(self._outcome_of(near[0], request, "hit"), near=near[1])
         if not self._may_be_paid(request.options):
             outcome = self._asked_with_refusals(request, place)
             self.results.keep(place, outcome)

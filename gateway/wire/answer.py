@@ -78,6 +78,13 @@ class RoutingOut(_Schema):
     quality_means: Annotated[str | None, Field(description="truth, or agreement with other providers.")] = None
 
 
+class NearOut(_Schema):
+    """The picture that the answer was kept for, where the request allowed another one that looks the same."""
+
+    distance: Annotated[int, Field(ge=0, le=7, description="Of the 64 bits of the two perceptual hashes, how many differ.")]
+    digest: Annotated[str, Field(description="SHA-256 of its bytes.", pattern="^[0-9a-f]{64}$")]
+
+
 class DetectionsOut(_Schema):
     """The answer to one picture."""
 
@@ -89,6 +96,7 @@ class DetectionsOut(_Schema):
     model: str | None = None
     cost_usd: Usd
     cache: CacheUse
+    near: NearOut | None = None
     degraded: bool
     simulated: bool
     dry_run: bool
@@ -111,6 +119,7 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
         model=outcome.model,
         cost_usd=str(outcome.cost),
         cache=outcome.cache,
+        near=None if outcome.near is None else NearOut(distance=outcome.near.distance, digest=outcome.near.digest),
         degraded=outcome.degraded,
         simulated=outcome.simulated,
         dry_run=options.dry_run,

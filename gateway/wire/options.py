@@ -4,7 +4,17 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from cost.money import Money
 from gateway.wire.mistakes import first_mistake
@@ -106,6 +116,13 @@ class Options(BaseModel):
     )
     max_results: Whole = Field(100, ge=1, le=1000, description="Keep the most confident ones.")
     cache: Literal["use", "refresh", "off"] = Field("use", description="Whether a kept answer may serve.")
+    near: Annotated[int, BeforeValidator(_number)] = Field(
+        0,
+        ge=0,
+        le=7,
+        description="A kept answer of another picture serves too, if the two look the same: their perceptual hashes differ in at most so"
+        " many of 64 bits, and no part of one has another colour. Of objects and labels only. 0: no other picture's.",
+    )
     tags: Annotated[
         dict[str, str], BeforeValidator(_tags), WithJsonSchema({"type": "string", "pattern": r"^[^:,]+:[^,]+(,[^:,]+:[^,]+)*$"})
     ] = Field(default_factory=dict, description="key:value,… carried into the ledger.")
@@ -114,6 +131,13 @@ class Options(BaseModel):
     )
     hedge: bool = Field(default=False, description="Also ask another paid provider when the first is late; both are billed.")
     dry_run: bool = Field(default=False, description="The quote and the route; no call, no charge.")
+
+    @field_validator("near")
+    @classmethod
+    def _near_is_of_what_a_glance_can_tell(cls, near: int, info: ValidationInfo) -> int:
+        if near and not set(info.data.get("features", ())) <= {"objects", "labels"}:
+            raise ValueError("a letter or a face is too small for a glance: near works with objects and labels only")
+        return near
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> "Options":
