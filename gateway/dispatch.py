@@ -101,7 +101,7 @@ class Dispatcher:
         if self.sharing is None:
             return self._ask(image, options, bill, deadline, Refusals())
         request = Request(
-            image, options, bill, deadline, lambda refusals: self._ask(image, options, bill, deadline, refusals), time.monotonic()
+            image, options, bill, deadline, lambda asked, refusals: self._ask(image, asked, bill, deadline, refusals), time.monotonic()
         )
         outcome = self.sharing.answer(request)
         if outcome.cache in KEPT:
@@ -128,6 +128,7 @@ class Dispatcher:
         finally:
             attempts = race.close()
             refusals.told += race.refusals()
+            refusals.race = race if race.paid_running else None
             _wait_until_settled(race, deadline)
         given = answered.given() if answered.legs else Given((), ())
         refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}

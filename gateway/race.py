@@ -1,7 +1,9 @@
 """One request's calls to providers: started one step of the route after another, sometimes two at a time, collected as they end."""
 
 import queue
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cost.ledger import LedgerError
@@ -79,6 +81,8 @@ class Race:
         self.deadline = deadline
         self.legs: list[Leg] = []
         self._ends: queue.SimpleQueue[tuple[Leg, CallRun]] = queue.SimpleQueue()
+        self._tell_late: Callable[[Leg | None], None] | None = None
+        self._guard = threading.Lock()
 
     def start(self, step: Step) -> Leg:
         """Send a step's providers on their way: all of its calls or none. Without a thread or money for one of them it has failed."""
@@ -93,7 +97,7 @@ class Race:
             return leg
         for line, run in runs:
             try:
-                line.start(self._image, run, self._bill, self.deadline, lambda run: self._ends.put((leg, run)))
+                line.start(self._image, run, self._bill, self.deadline, lambda run: self._report(leg, run))
             except ProviderError as error:
                 run.held.failed(error)
                 leg.error = error
@@ -118,6 +122,14 @@ class Race:
         """The request is over: no further try begins. Every try of every leg, those that still run with their price."""
         return tuple(_told(attempt, leg) for leg in self.legs for _, run in leg.runs for attempt in run.close())
 
+    def when_over(self, tell: Callable[[Leg | None], None]) -> None:
+        """After `close`: once the last paid call that still runs has ended, tell in a thread of its own which leg has answered, or None.
+
+        It is paid, so it is worth keeping, though its client has another answer or none.
+        """
+        self._tell_late = tell
+        self._tell_if_over()
+
     def refusals(self) -> list[tuple[tuple[str, frozenset[Feature]], str]]:
         """Who would not take the picture, in which call, and why."""
         ended = [(line.name, run) for leg in self.legs for line, run in leg.runs]
@@ -132,6 +144,24 @@ class Race:
     def cost(self) -> Money:
         """What all attempts cost so far, those that run included."""
         return sum((run.cost for leg in self.legs for _, run in leg.runs), FREE)
+
+    def _report(self, leg: Leg, run: CallRun) -> None:
+        self._ends.put((leg, run))
+        if self._tell_late is not None:
+            self._tell_if_over()
+
+    def _tell_if_over(self) -> None:
+        with self._guard:
+            while not self._ends.empty():
+                leg, run = self._ends.get()
+                leg.ended.append(run)
+                leg.error = leg.error or run.error
+            tell = self._tell_late
+            if tell is None or self.paid_running:
+                return
+            self._tell_late = None
+        answered = next((leg for leg in self.legs if leg.paid and leg.answered), None)
+        threading.Thread(target=tell, args=(answered,), name="late-answer", daemon=True).start()
 
     def _prepared(self, step: Step) -> list[tuple[Line, CallRun]]:
         """A thread and the money for each call. What was taken is given back if one of them has to be refused."""

@@ -7,7 +7,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from gateway.monitoring.numbers import gauge
+
 log = logging.getLogger(__name__)
+
+AWAY = gauge("gateway_cache_away", "1 while Redis is left alone because it fails or is slow.", "use", across="livemax")
 
 _ERRORS = 3
 """In a row. One is a hiccup, of which others need not suffer: a kept answer that is not found may have to be paid for."""
@@ -39,6 +43,7 @@ class Circuit:
             if self.problem is not None or self._closing.is_set() or self._errors < _ERRORS:
                 return False
             self.problem = f"{type(error).__name__}: {error}"
+        AWAY.set(1, use=self.name)
         log.warning("cache.away", extra={"use": self.name, "reason": self.problem})
         threading.Thread(target=self._find_out, name=f"cache-{self.name}", daemon=True).start()
         return True
@@ -55,5 +60,6 @@ class Circuit:
                 self.problem = f"{type(error).__name__}: {error}"
                 continue
             self._errors, self.problem = 0, None
+            AWAY.set(0, use=self.name)
             log.info("cache.back", extra={"use": self.name})
             return

@@ -8,12 +8,32 @@ from gateway.errors import DeadlineExceeded
 from gateway.outcome import Outcome
 
 
-class _Flight:
-    """One request that asks, and what it brought: None until it has landed, and where it failed."""
+class StillFlying(DeadlineExceeded):
+    """The identical request that this one waited for was not back in time."""
 
     def __init__(self) -> None:
+        super().__init__("The identical request that this one waited for did not end within deadline_ms.")
+
+
+class Flight:
+    """One request that asks, and what it brought: None until it has landed, and where it failed."""
+
+    def __init__(self, over: Callable[[], None]) -> None:
+        self._over = over
+        self.held = False
         self.landed = threading.Event()
         self.outcome: Outcome | None = None
+
+    def hold(self) -> Callable[[Outcome | None], None]:
+        """What is brought now does not serve others, but more is on its way: they wait on, until what this returns is called."""
+        self.held = True
+        return self.land
+
+    def land(self, outcome: Outcome | None) -> None:
+        """It is over, and has brought this."""
+        self.outcome = outcome
+        self._over()
+        self.landed.set()
 
 
 class Flights:
@@ -21,9 +41,9 @@ class Flights:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, Flight] = {}
 
-    def fly(self, key: str, ask: Callable[[], Outcome], serves: Callable[[Outcome], bool], deadline: float) -> tuple[Outcome, bool]:
+    def fly(self, key: str, ask: Callable[[Flight], Outcome], serves: Callable[[Outcome], bool], deadline: float) -> tuple[Outcome, bool]:
         """What `ask` brings, or what the same request's `ask` brings that is on its way; and whether it was waited for.
 
         Where the one that asks fails, or brings what does not serve, exactly one of those that wait asks next; the others wait for it.
@@ -35,26 +55,31 @@ class Flights:
             deadline: of waiting, on the monotonic clock, in seconds.
 
         Raises:
-            DeadlineExceeded: nobody brought anything in time.
+            StillFlying: nobody brought anything in time.
             Exception: whatever `ask` raised in this thread.
         """
         while True:
             with self._lock:
                 flight = self._flights.get(key)
                 if mine := flight is None:
-                    flight = self._flights[key] = _Flight()
+                    flight = self._flights[key] = Flight(lambda: self._forget(key))
             if mine:
-                return self._lead(key, flight, ask), False
+                return _lead(flight, ask), False
             if not flight.landed.wait(max(deadline - time.monotonic(), 0.0)):
-                raise DeadlineExceeded("The identical request that this one waited for did not end within deadline_ms.")
+                raise StillFlying
             if flight.outcome is not None and serves(flight.outcome):
                 return flight.outcome, True
 
-    def _lead(self, key: str, flight: _Flight, ask: Callable[[], Outcome]) -> Outcome:
-        try:
-            flight.outcome = ask()
-            return flight.outcome
-        finally:
-            with self._lock:
-                del self._flights[key]
-            flight.landed.set()
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            del self._flights[key]
+
+
+def _lead(flight: Flight, ask: Callable[[Flight], Outcome]) -> Outcome:
+    outcome = None
+    try:
+        outcome = ask(flight)
+    finally:
+        if not flight.held:
+            flight.land(outcome)
+    return outcome

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cost.ledger import Ledger, LedgerUnavailable
 from cost.ledger.flights import VALUE_BYTES_MAX, Boarded, Landed
-from gateway.errors import DeadlineExceeded
+from gateway.cache.flight import StillFlying
 from gateway.reads import BoundedReads, ReadTimedOut
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class SharedFlights:
         Without the database everybody asks: nobody can pay then anyway.
 
         Raises:
-            DeadlineExceeded: another asks, and was not back in time.
+            StillFlying: another asks, and was not back in time.
         """
         waited = False
         look_s = _LOOK_S[0]
@@ -69,7 +69,7 @@ class SharedFlights:
             waited = True
             while self._is_flying(key):
                 if time.monotonic() + look_s > deadline:
-                    raise DeadlineExceeded("The identical request that this one waited for did not end within deadline_ms.")
+                    raise StillFlying
                 time.sleep(look_s)
                 look_s = min(look_s * 1.5, _LOOK_S[1])
 

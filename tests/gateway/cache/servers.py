@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ class Caller:
 
     def get(self, path: str) -> dict:
         return self._call("GET", path, None, {"Authorization": f"Bearer {ADMIN}"})[1]
+
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=20) as response:
+            return response.read().decode()
 
     def wait_for(self, path: str, is_so) -> dict:
         """Until what stands there is so."""

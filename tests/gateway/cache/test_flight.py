@@ -20,7 +20,7 @@ def together(flights, asks, deadline_s=10.0):
     begun = threading.Event()
 
     def fly(nth):
-        def ask():
+        def ask(_flight):
             begun.set()
             return asks[nth]()
 
@@ -77,12 +77,12 @@ def test_nobody_waits_longer_than_its_own_deadline():
         time.sleep(0.6)
         return outcome_of("slow")
 
-    leader = threading.Thread(target=lambda: flights.fly("key", slow, lambda _: True, time.monotonic() + 10))
+    leader = threading.Thread(target=lambda: flights.fly("key", lambda _: slow(), lambda _: True, time.monotonic() + 10))
     leader.start()
     time.sleep(0.1)
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        flights.fly("key", slow, lambda _: True, started + 0.1)
+        flights.fly("key", lambda _: slow(), lambda _: True, started + 0.1)
     assert time.monotonic() - started < 0.4
     leader.join()
 
@@ -95,8 +95,26 @@ def test_other_keys_do_not_wait():
         release.wait(5)
         return outcome_of("held")
 
-    leader = threading.Thread(target=lambda: flights.fly("one", held, lambda _: True, time.monotonic() + 10))
+    leader = threading.Thread(target=lambda: flights.fly("one", lambda _: held(), lambda _: True, time.monotonic() + 10))
     leader.start()
-    assert flights.fly("other", lambda: outcome_of("other"), lambda _: True, time.monotonic() + 1)[0].id == "other"
+    assert flights.fly("other", lambda _: outcome_of("other"), lambda _: True, time.monotonic() + 1)[0].id == "other"
     release.set()
     leader.join()
+
+
+def test_those_that_wait_go_on_waiting_while_more_is_on_its_way():
+    flights, landers = Flights(), []
+
+    def ask(flight):
+        landers.append(flight.hold())
+        return outcome_of("in the meantime", degraded=True)
+
+    assert flights.fly("key", ask, lambda _: True, time.monotonic() + 5)[0].id == "in the meantime"
+    results = []
+    follower = threading.Thread(target=lambda: results.append(flights.fly("key", ask, lambda _: True, time.monotonic() + 30)))
+    follower.start()
+    landers[0](outcome_of("at last"))
+    follower.join()
+    assert [(outcome.id, waited) for outcome, waited in results] == [("at last", True)]
+    assert len(landers) == 1
+    assert flights._flights == {}

@@ -306,3 +306,43 @@ def test_without_money_left_the_kept_answer_still_serves(cached, toybox):
     assert ask(dispatcher, saved()).cache == "hit"
     with pytest.raises(errors.BudgetExhausted):
         ask(dispatcher, saved("JPEG"))
+
+
+def test_who_waits_falls_back_to_the_in_house_model_in_time_and_pays_nobody(cached):
+    over = threading.Event()
+    paid, local = Toy("rekognition", lambda _: over.wait(20)), Toy("local")
+    dispatcher = cached(paid, local, threads=8)
+    outcomes = together(5, lambda _: ask(dispatcher, saved(), deadline_ms=3_000, strategy="best"))
+    over.set()
+    assert {(outcome.provider, outcome.degraded) for outcome in outcomes} == {("local", True)}
+    assert paid.asked == 1
+    told = {one.provider: one.reason for outcome in outcomes for one in outcome.considered if one.decision == "skipped"}
+    assert told == {"rekognition": "an identical request has asked it and is not back yet"}
+
+
+def test_an_answer_that_comes_after_its_client_has_gone_is_kept(cached, toybox):
+    over = threading.Event()
+    paid, local = Toy("rekognition", lambda _: over.wait(20)), Toy("local")
+    dispatcher = cached(paid, local)
+    first = ask(dispatcher, saved(), deadline_ms=1_000, strategy="best")
+    assert (first.provider, first.degraded) == ("local", True)
+    over.set()
+    second = ask(dispatcher, saved(), deadline_ms=20_000, strategy="best")
+    assert (second.provider, second.cost, paid.asked) == ("rekognition", FREE, 1)
+    assert second.cache in {"hit", "joined"}
+
+
+def test_a_late_call_that_fails_lets_the_next_request_ask(cached):
+    over = threading.Event()
+
+    def late_failure(nth):
+        if nth == 1:
+            over.wait(20)
+            raise ProviderFailed("500")
+
+    paid, local = Toy("rekognition", late_failure), Toy("local")
+    dispatcher = cached(paid, local)
+    assert ask(dispatcher, saved(), deadline_ms=1_000, strategy="best").provider == "local"
+    over.set()
+    outcome = ask(dispatcher, saved(), deadline_ms=20_000, strategy="best")
+    assert (outcome.provider, outcome.cache, paid.asked) == ("rekognition", "miss", 2)
