@@ -16,9 +16,9 @@ from gateway.experiments.live import LiveExperiments
 from gateway.experiments.store import ExperimentStore
 from gateway.exploring import Explorer
 from gateway.keys import Keys
+from gateway.limits import RateLimits
 from gateway.monitoring.canary import CanarySchedule
 from gateway.monitoring.model import ModelNumbers
-from gateway.limits import RateLimits
 from gateway.monitoring.money import MoneyNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
