@@ -30,6 +30,7 @@ LOOK_MAX = 400  # pictures shown to several; more teach little more
 LOOK_UNTIL = 0.33  # share of all pictures by which looking ends
 UNSURE = 0.3  # share of pictures of which the cheapest provider counts as unsure
 ANYWAY_EVERY = 20  # one picture in so many is looked at however sure the cheapest is
+ANCHOR_MIN = 25  # fewer pictures than this that everybody could be shown, and no anchor is chosen
 CLEARLY = 0.15  # so much more often right is no chance, after so few pictures
 JUDGES_MIN = 3  # two that differ say nothing about who is right
 CHEAP = 0.05  # of the dearest price: so cheap a provider may be asked about every picture
@@ -67,7 +68,8 @@ def learn_online(run: Run) -> None:
     if min(affordable // 2, n) < ROWS_MIN:  # too little money to learn anything with
         run.ask(range(n), [min(run.test.providers, key=lambda p: run.prices[p])])
         return
-    anchored = run.test.kind == "label"
+    # An anchor that was chosen from a handful of pictures is a guess; and among sets nobody's is the truth.
+    anchored = run.test.kind == "label" and affordable * LOOK_SHARE >= ANCHOR_MIN
     share = LOOK_SHARE if anchored else LOOK_SHARE_TAGS
     first = min(max(int(affordable * share), ROWS_MIN), affordable // 2, LOOK_FIRST if anchored else LOOK_MAX, n)
     run.ask(range(first), run.test.providers)
@@ -134,11 +136,9 @@ def _surest(records: Records, provider: str, i: int) -> float:
     return max((one.confidence or 0.0 for one in records.answers[provider][i] or ()), default=0.0)
 
 
-def _most_borne_out(run: Run, looked: Sequence[int], judges: Sequence[str]) -> str | None:
+def _most_borne_out(run: Run, looked: Sequence[int], judges: Sequence[str]) -> str:
     right = rightness(run.seen(looked))
-    best = max(judges, key=lambda p: right[p])
-    # Agreement with the cheapest would only teach that nobody else need be asked.
-    return None if best == min(judges, key=lambda p: run.prices[p]) else best
+    return max(judges, key=lambda p: right[p])
 
 
 def _taken_for_true(seen: Records, anchor: str | None) -> Floats:
