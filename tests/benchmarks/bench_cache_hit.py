@@ -64,7 +64,7 @@ def measure(rounds: int, seconds: float, connections: int) -> None:
         servers = [start(["-m", "gateway", "serve"], Path(folder), environ)]
         try:
             wait_for(gateway_port, "/readyz", b'"ready"')
-            answer = once(gateway_port, picture)
+            answer = once(gateway_port, picture, "?deadline_ms=120000")  # the model may still be loading
             assert b'"cache":"miss"' in answer, answer
             assert b'"cache":"hit"' in once(gateway_port, picture)
             key = the_key(redis_url)
@@ -135,8 +135,8 @@ def load(port: int, seconds: float, connections: int, length: int) -> None:
     print(json.dumps([latency for mine in latencies for latency in mine]))
 
 
-def the_request(picture: bytes) -> bytes:
-    lines = ["POST /v1/detections HTTP/1.1", "Host: x", f"Authorization: Bearer {ADMIN}", "Content-Type: image/jpeg"]
+def the_request(picture: bytes, query: str = "") -> bytes:
+    lines = [f"POST /v1/detections{query} HTTP/1.1", "Host: x", f"Authorization: Bearer {ADMIN}", "Content-Type: image/jpeg"]
     head = "\r\n".join([*lines, f"Content-Length: {len(picture)}", "", ""])
     return head.encode() + picture
 
@@ -156,9 +156,9 @@ def read_answer(connection: socket.socket) -> bytes:
     return answer[end + 4 :]
 
 
-def once(port: int, picture: bytes) -> bytes:
+def once(port: int, picture: bytes, query: str = "") -> bytes:
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(the_request(picture))
+        connection.sendall(the_request(picture, query))
         return read_answer(connection)
 
 
@@ -216,6 +216,7 @@ def serve_floor(port: int, redis_url: str, prefix: str) -> None:
         def load(self) -> Flask:
             nonlocal client
             client = client_of(redis_url, THREADS + 8)
+            client.connection_pool.connection_kwargs.update(socket_timeout=10, socket_connect_timeout=10)  # it knows no way without
             app = Flask("floor")
             Api(app).add_resource(Floor, "/v1/detections")
             return app
