@@ -17,7 +17,7 @@ import numpy as np
 
 from cost.escalation.consensus import believe
 from cost.escalation.evidence import Encoder, Floats
-from cost.escalation.fit import ROWS_MIN, fit
+from cost.escalation.fit import ROWS_MIN, TooFewRecords, fit
 from cost.escalation.policy import Policy
 from cost.money import Money
 from cost.pacing import Pacer
@@ -82,9 +82,13 @@ def learn_online(run: Run) -> None:
     shown, pacer = at, Pacer(lambda _: 0.0)
     while at < n:
         seen = run.seen([*range(shown), *range(max(shown, at - LATEST_MAX), at)])
-        policy = fit(seen, run.usd, _taken_for_true(seen, anchor))
         end = min(int(at * GROWTH) + 20, n)
-        run.run(policy, pacer.follow(policy.multiplier_for), at, end)
+        try:
+            policy = fit(seen, run.usd, _taken_for_true(seen, anchor))
+        except TooFewRecords:  # many pictures were not answered by everybody: see some more before deciding by them
+            run.ask(range(at, end), [min(judges, key=lambda p: run.prices[p])])
+        else:
+            run.run(policy, pacer.follow(policy.multiplier_for), at, end)
         at = end
 
 

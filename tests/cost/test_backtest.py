@@ -161,3 +161,15 @@ def test_online_a_provider_that_is_dearer_and_clearly_worse_is_not_looked_at_for
     assert run.asked["weak"].mean() < 0.15
     assert run.asked["strong"].mean() > run.asked["weak"].mean()
     assert run.spent <= run.limit
+
+
+def test_online_goes_on_where_hardly_any_picture_was_answered_by_everybody(recordings, prices):
+    test = recordings(300)
+    for i in range(300):
+        if i % 3:
+            test.answers["strong"][i] = None
+            test.rewards["strong"][i] = np.nan
+    run = Replay(test, prices, Money.usd("0.03"))
+    learn_online(run)
+    assert run.spent <= run.limit
+    assert (run.asked["weak"] | run.asked["fair"] | run.asked["strong"]).all()
