@@ -6,7 +6,6 @@ What each step brings is measured by `tests/benchmarks/bench_forward.py`; a step
 import copy
 import logging
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -95,8 +94,7 @@ def _frozen(network: nn.Module, dtype: torch.dtype, side: int) -> Callable[[Tens
     network = _cast(network, dtype)
     example = torch.linspace(-2, 2, 2 * 3 * side * side).view(2, 3, side, side).to(dtype).to(memory_format=torch.channels_last)
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript gets no more features; it is kept
+        with torch.inference_mode():
             graph = torch.jit.freeze(torch.jit.trace(network, example[:1], check_trace=False))  # type: ignore[no-untyped-call]
             expected = network(example)
             for _ in range(3):  # its profiler looks at the first two passes

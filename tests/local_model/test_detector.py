@@ -8,9 +8,6 @@ from torch import nn
 from local_model.detector import BadDetector
 from local_model.predictor import Predictor
 
-# TorchScript is on its way out; the files of it are many.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-
 TOML = """
 name = "toy"
 file = "{file}"

@@ -1,7 +1,6 @@
 """A detector whose answer is known of every picture, in the files that another detector is plugged in by."""
 
 import hashlib
-import warnings
 
 import torch
 from torch import nn
@@ -40,9 +39,7 @@ def plug(folder, version=1, name="colour", toml="colour.toml"):
     """Write a version's file, then its description in one step, as a careful operator does. Returns the description's path."""
     file = folder / f"{name}-{version}.pt"
     if not file.exists():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.jit.trace(Colour(version), torch.zeros(1, 3, 64, 64)).save(file)
+        torch.jit.trace(Colour(version), torch.zeros(1, 3, 64, 64)).save(file)
     text = TOML.format(name=name, file=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     (folder / "new.toml").write_text(text)
     (folder / "new.toml").replace(folder / toml)

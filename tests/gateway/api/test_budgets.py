@@ -28,6 +28,7 @@ def test_a_budget_is_put_shown_listed_and_ended(client):
     assert (put.status_code, put.json) == (200, shown.json)
     budget = dict(shown.json)
     assert set(budget.pop("window")) == {"starts_at", "ends_at"}
+    assert budget.pop("multiplier") == 0.0, "a paced budget that has seen no traffic asks for nothing yet"
     assert budget == {"name": "shop", **WHOLE, **UNSPENT}
     assert [budget["name"] for budget in client.get("/v1/budgets").json["budgets"]] == ["shop"]
     assert client.delete("/v1/budgets/shop").status_code == 204

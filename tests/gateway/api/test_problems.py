@@ -63,5 +63,5 @@ def test_members_and_retry_after_reach_the_client(client):
 
 def test_every_error_class_has_a_status_a_code_and_a_title_of_its_own():
     classes = errors.GatewayError.__subclasses__()
-    assert len({one.code for one in classes}) == len(classes) == 17
+    assert len({one.code for one in classes}) == len(classes) == 18
     assert all(one.title and 400 <= one.status <= 504 for one in classes)
