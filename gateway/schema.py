@@ -40,7 +40,7 @@ answers = sa.Table(
     sa.Column("client", sa.String(128), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("at_us", sa.BigInteger, nullable=False),
-    # The JSON that was sent, deflated.
+    # The JSON that was sent, deflated where it is long.
     sa.Column("body", sa.LargeBinary, nullable=False),
     # JSON of what the client thought of it.
     sa.Column("feedback", sa.Text),
