@@ -23,6 +23,7 @@ class Proxy:
         self._target, self.toxic = port, toxic
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
+        self._cut: set[socket.socket] = set()
         self._stopped = threading.Event()
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -53,15 +54,18 @@ class Proxy:
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
+                resets = self.toxic == "reset" and len(data) > 1_000  # the request itself, not the greeting
+                if resets:
+                    self._cut.add(client)  # first: its answer may come before this thread goes on
                 server.sendall(data)
-                if self.toxic == "reset" and len(data) > 1_000:  # the request itself, not the greeting
+                if resets:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     client.close()
 
     def _return(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65_536):
-                if self.toxic == "hang":
+                if self.toxic == "hang" or client in self._cut:
                     continue
                 if self.toxic in {"", "slow", "reset"}:
                     self._stopped.wait(_SLOW_S if self.toxic == "slow" else 0)
