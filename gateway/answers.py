@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -114,7 +115,7 @@ class AnswerStore:
             sqlalchemy.exc.SQLAlchemyError: the database is away; what could not be written waits on.
         """
         with self._flushing:
-            while batch := list(self._waiting.values())[:_BATCH_MAX]:
+            while batch := self._next():
                 at_us = to_us(self._now())
                 rows = [
                     {"id": one.id, "client": one.client, "digest": one.digest, "at_us": at_us, "body": _deflated(one.body)} for one in batch
@@ -124,6 +125,11 @@ class AnswerStore:
                 with self._guard:
                     for one in batch:
                         self._waiting.pop(one.id, None)
+
+    def _next(self) -> list[StoredAnswer]:
+        """The oldest that wait. Under the guard: requests add to them at any moment."""
+        with self._guard:
+            return list(islice(self._waiting.values(), _BATCH_MAX))
 
     def clean(self) -> int:
         """Forget what is older than its days, and the oldest beyond what is kept; returns how many there were."""
