@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter
 
 from local_model.cores import cores
 from local_model.lifetime import die_with_parent
-from local_model.memory import use_few_arenas
+from local_model.memory import use_few_heaps
 from local_model.models import Loading
 from local_model.server import Server
 
@@ -131,7 +131,7 @@ def main() -> None:
         "--compile", action="store_true", help="let torch compile the network beside the work: minutes of a core, then faster"
     )
     arguments = parser.parse_args()
-    use_few_arenas()
+    use_few_heaps()
     if os.environ.get("DIE_WITH_PARENT") == "1":
         die_with_parent()
     if arguments.bind.startswith("unix:"):

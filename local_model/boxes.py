@@ -14,9 +14,9 @@ from torch import Tensor
 
 from local_model.network import BINS, CLASSES, STRIDES
 
-CANDIDATES_MAX = 500
+CANDIDATES_MAX = 300
 """A picture's best candidates that suppression looks at. NanoDet's nms_pre is 1000 (https://github.com/RangiLyu/nanodet); on 128 COCO
-photographs 500 give the same AP to 0.0001 in a third of the time."""
+photographs 300 give the same AP to 0.0003, and 200 cost 0.003."""
 
 
 class Candidates(NamedTuple):
@@ -47,7 +47,7 @@ def cells(side: int, device: torch.device | None = None) -> Tensor:
 
 
 def decode(raw: Tensor, grid: Tensor, score_min: float) -> list[Candidates]:
-    """Every class of every cell whose score is above `score_min`, with its box.
+    """Of each picture the best `CANDIDATES_MAX` classes of cells whose score is above `score_min`, with their boxes.
 
     Only those cells' distributions are worked out: a picture has 3549, and some dozen matter.
 
@@ -61,12 +61,24 @@ def decode(raw: Tensor, grid: Tensor, score_min: float) -> list[Candidates]:
     logits = raw[..., :CLASSES]
     picture, cell, category = (logits > math.log(score_min / (1 - score_min))).nonzero(as_tuple=True)  # each (M,)
     scores = logits[picture, cell, category].float().sigmoid()  # (M,)
+    best = _best(picture, scores, len(raw))
+    picture, cell, category, scores = picture[best], cell[best], category[best], scores[best]
     bins = raw[picture, cell, CLASSES:].float().view(-1, 4, BINS)  # (M, 4, 11)
     steps = torch.arange(BINS, dtype=torch.float32, device=raw.device)
     sides = bins.softmax(2) @ steps * grid[cell, 2:]  # (M, 4): left, top, right, bottom in pixels
     x, y = grid[cell, 0], grid[cell, 1]
     boxes = torch.stack([x - sides[:, 0], y - sides[:, 1], x + sides[:, 2], y + sides[:, 3]], 1)  # (M, 4)
     return by_picture(len(raw), picture, boxes, scores, category)
+
+
+def _best(picture: Tensor, scores: Tensor, pictures: int) -> Tensor:
+    """Where each picture's best `CANDIDATES_MAX` stand, picture by picture."""
+    kept, start = [], 0
+    for count in torch.bincount(picture, minlength=pictures).tolist():
+        own = scores[start : start + count]
+        kept.append(start + (own.topk(CANDIDATES_MAX).indices if count > CANDIDATES_MAX else torch.arange(count, device=scores.device)))
+        start += count
+    return torch.cat(kept)
 
 
 def by_picture(pictures: int, picture: Tensor, *found: Tensor) -> list[Candidates]:

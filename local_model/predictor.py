@@ -74,9 +74,9 @@ class Predictor:
             detector.BadDetector: the weights are missing, damaged or not described fully.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.set_num_threads(1)  # of each of ours
         if chosen.type != "cpu":
             return cls(detector.load(weights, chosen), chosen)
-        torch.set_num_threads(1)
         return cls(detector.load(weights, chosen), chosen, lanes_for(processes))
 
     def predict(self, pictures: Sequence[NDArray[Any] | bytes]) -> list[Prediction]:
@@ -104,9 +104,11 @@ class Predictor:
             self._pass.compile(self.images_max)
 
     def prepare(self, picture: NDArray[Any] | bytes | memoryview) -> Square:
-        """Decode what is encoded, and letterbox. No torch in it, so that many threads may do it beside the forward pass."""
-        pixels = picture if isinstance(picture, np.ndarray) else decoded(picture)
-        return letterbox(pixels, self._detector.side, bgr=self._detector.bgr)
+        """Decode what is encoded, and letterbox."""
+        side, bgr = self._detector.side, self._detector.bgr
+        if isinstance(picture, np.ndarray):
+            return letterbox(picture, side, bgr=bgr)
+        return letterbox(decoded(picture, bgr=bgr), side, bgr=False)
 
     def forward(self, squares: Sequence[Pixels]) -> Any:
         """The network over one batch: its raw output, or on CUDA the promise of it, for `parted`."""

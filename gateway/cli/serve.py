@@ -13,13 +13,13 @@ from gateway.monitoring.folder import NumbersFolder
 from gateway.server import GatewayServer
 from gateway.settings import BadSettings
 from local_model.lifetime import die_with_parent
-from local_model.memory import use_few_arenas
+from local_model.memory import use_few_heaps
 
 
 @click.command()
 def command() -> None:
     """Serve the gateway on $PORT until stopped."""
-    use_few_arenas()
+    use_few_heaps()
     if os.environ.get("DIE_WITH_PARENT") == "1":
         die_with_parent()
     settings = read_settings()

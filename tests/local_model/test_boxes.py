@@ -90,3 +90,15 @@ def test_a_score_at_the_floor_is_not_above_it():
     raw = torch.full((1, 3549, 124), -20.0)
     raw[0, 0, 0], raw[0, 1, 0] = math.log(0.0499 / 0.9501), math.log(0.0501 / 0.9499)
     assert len(decode(raw, cells(416), 0.05)[0].scores) == 1
+
+
+def test_of_a_picture_with_too_many_cells_above_the_floor_the_best_are_decoded_and_its_neighbours_keep_theirs():
+    raw = torch.full((3, 3549, 124), -20.0)
+    raw[0, :4, 7] = 1.0
+    raw[1, : CANDIDATES_MAX + 50, 2] = torch.linspace(3, 4, CANDIDATES_MAX + 50)
+    raw[2, 9, 5] = 2.0
+    few, many, one = decode(raw, cells(416), 0.05)
+    assert few.classes.tolist() == [7] * 4
+    assert len(many.scores) == CANDIDATES_MAX
+    assert many.scores.min() > torch.linspace(3, 4, CANDIDATES_MAX + 50).sigmoid()[49].item()
+    assert (one.classes.tolist(), one.scores.tolist()) == ([5], [pytest.approx(torch.tensor(2.0).sigmoid().item())])

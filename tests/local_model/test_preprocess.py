@@ -66,3 +66,28 @@ def test_a_large_jpeg_is_decoded_no_larger_than_is_looked_at():
     height, width, _ = decoded(out.getvalue()).shape
     assert 832 <= width <= 1664
     assert abs(width / height - 4 / 3) < 0.01
+
+
+def test_it_is_scaled_as_pillow_would():
+    picture = np.random.default_rng(3).integers(0, 256, (333, 500, 3), np.uint8)
+    square = letterbox(picture, 416, bgr=False)
+    pillow = np.asarray(PIL.Image.fromarray(picture).resize((square.width, square.height), PIL.Image.Resampling.BILINEAR))
+    differences = np.abs(square.pixels[: square.height, : square.width].astype(int) - pillow)
+    assert differences.max() <= 2
+    assert differences.mean() < 0.5
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_an_encoded_picture_has_its_channels_in_the_order_that_is_asked_for(mode):
+    out = io.BytesIO()
+    PIL.Image.new("RGB", (2, 3), (250, 100, 10)).convert(mode).save(out, "PNG")
+    rgb, bgr = decoded(out.getvalue()), decoded(out.getvalue(), bgr=True)
+    assert rgb.shape == (3, 2, 3)
+    assert (rgb[..., ::-1] == bgr).all()
+    assert mode == "L" or rgb[0, 0].tolist() == [250, 100, 10]
+
+
+def test_a_picture_that_may_not_be_written_to_or_lies_backwards_is_taken():
+    picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    picture.flags.writeable = False
+    assert (letterbox(picture[::-1], 6).pixels[:4] == picture[::-1, :, ::-1]).all()
