@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from local_model.cores import cores
+from local_model.cores import cores, give_way
 from local_model.counts import Counts
 from local_model.preprocess import Pixels, Square
 
@@ -101,6 +101,7 @@ class Batcher:
         self._change = threading.Condition()
         self._preparers = ThreadPoolExecutor(preparers or min(cores(), 8), thread_name_prefix="prepare")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
+        self._finisher.submit(int)  # its thread is made here, and not by a lane that gives way: it would do as its maker does
         self._unfinished = threading.Semaphore(lanes + _BATCHES_AHEAD)
         self._lanes = [threading.Thread(target=self._run, name=f"batches-{number}", daemon=True) for number in range(lanes)]
         for lane in self._lanes:
@@ -110,6 +111,19 @@ class Batcher:
     def waiting(self) -> int:
         """Pictures that wait for the model now, those that are being decoded for it included."""
         return len(self._waiting) + self._preparing
+
+    def refuse_if_full(self) -> None:
+        """So that nobody need read a picture that has no place.
+
+        Raises:
+            Overloaded: as `predict`, at this moment.
+        """
+        if self._closing:
+            raise Closed("The model is shutting down.")
+        if self.waiting >= self._queue_max:
+            with self._change:
+                self.counts.overloaded += 1
+            raise Overloaded(f"{self.waiting} pictures wait for the model already.")
 
     def predict(self, picture: Any, deadline: float | None = None) -> Any:
         """The prediction of one picture: what the predictor's `finish` gives.
@@ -166,6 +180,7 @@ class Batcher:
                 self._change.notify_all()
 
     def _run(self) -> None:
+        give_way()  # what answers holds Python's lock, and all wait for it if it waits for a core
         size = 1
         while batch := self._next_batch(expected=size):
             size = len(batch)

@@ -1,7 +1,11 @@
 """How many threads may compute: the cores of this process, shared with the processes beside it."""
 
 import os
+import sys
 from pathlib import Path
+
+_GIVES_WAY = 10
+"""Niceness: a ninth of the weight that others have."""
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html
 
@@ -15,6 +19,15 @@ def cores() -> int:
 def lanes_for(processes: int) -> int:
     """Lanes of the network in each of so many processes, so that together they are as many as the cores."""
     return max(cores() // max(processes, 1), 1)
+
+
+def give_way() -> None:
+    """Let others go first where they want the calling thread's core. Elsewhere than on Linux, where each has its niceness, nothing happens.
+
+    Threads that it starts from then on do the same.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), _GIVES_WAY))
 
 
 def _quota() -> int | None:

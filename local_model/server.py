@@ -19,6 +19,8 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """22 million pixels as they are. The gateway's client halves what is larger; encoded pictures are far smaller."""
+
+_PIECE_BYTES = 256 * 1024
 
 OUTPUTS = {"boxes", "scores", "classes"}
 
@@ -89,8 +93,11 @@ class Server:
         self._started = time.monotonic()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """WSGI."""
-        return self.answer(Request(environ))(environ, start_response)
+        """WSGI. What an answer left unread of the body is read after it, so that its connection serves the next request."""
+        request = Request(environ)
+        response = self.answer(request)
+        response.call_on_close(partial(_read_away, request))
+        return response(environ, start_response)
 
     def answer(self, request: Request) -> Response:
         """One request's answer; never raises."""
@@ -154,7 +161,7 @@ class Server:
 
     def _infer(self, request: Request, name: str, version: str | None = None) -> Response:
         came = time.monotonic()
-        self.models.find(name, version)
+        self.models.find(name, version).batcher.refuse_if_full()  # before the body is read
         told, tensors = read_request(request.get_data(cache=False), request.headers.get(HEAD_LENGTH))
         binary = wanted_in_binary(told, OUTPUTS)
         served, seen = self.models.predict(name, version, _picture(tensors), _deadline(told, came))
@@ -184,6 +191,12 @@ class Server:
             reloads_failed=self.models.reloads_failed,
         )
         return Response(told, content_type="text/plain; version=0.0.4")
+
+
+def _read_away(request: Request) -> None:
+    with suppress(HTTPException, OSError):  # too much, or the client has gone: then the connection ends
+        while request.stream.read(_PIECE_BYTES):
+            pass
 
 
 def _picture(tensors: dict[str, Tensor]) -> Pixels | bytes:

@@ -3,7 +3,8 @@
 throughput  pictures a second through the server under 32 clients, beside a bare loop that decodes and predicts the same pictures in the
             same layout (a process, a thread a core, batches of 8); rounds take turns, so that the ratio means something on a busy machine.
             Beside it CPU time a picture, which other processes disturb less. The server's clients run on the same cores, at its expense.
-load        arrivals at 25 to 150 % of what it bore: answers a second, p50, p99, batch fill; what is refused, and how fast.
+load        arrivals at 25 to 150 % of what it bore: answers a second, p50, p99, batch fill; what is refused, and how fast: to those
+            clients, and to a few that need not wait for a core of their own (tests/benchmarks/probe.py), which is the server's time.
 
 Every answer under load is compared with the picture's own. Pictures: ../shared/coco128, 200 kB on average, or tests/photos.
 """
@@ -18,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+from local_model.memory import use_few_heaps
 from tests.benchmarks.load import Client, closed, opened, percentile, post
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ class BareLoop:
     def __init__(self, contents):
         from local_model.predictor import Predictor  # noqa: PLC0415 -- torch
 
+        use_few_heaps()
         self.predictor = Predictor.load()
         self.predictor.warm()
         self.contents = contents
@@ -124,11 +127,14 @@ def throughput(server, loop, requests):
     say(f"median: bare {bare:.1f}, server {served:.1f} images/s under {CLIENTS} clients = {ratio:.0%}; by CPU a picture {cpu_ratio:.0%}")
 
 
-def load(server, requests):
+def load(server, requests, folder):
     """Each level's capacity is measured just before it: on a shared machine it is another one every minute."""
+    Path(folder, "request").write_bytes(requests[0])
     for share in (0.25, 0.5, 0.75, 1.0, 1.5):
         capacity, _, _ = closed(server.address, requests, CLIENTS, SECONDS / 2)
         images, batches = server.metric("model_images_total"), server.metric("model_batches_total")
+        command = [sys.executable, "-m", "tests.benchmarks.probe", server.address, f"{folder}/request", str(SECONDS * 2)]
+        probe = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) if share > 1 else None
         latencies, seconds = opened(server.address, requests, capacity * share, SECONDS * 2)
         images, batches = server.metric("model_images_total") - images, server.metric("model_batches_total") - batches
         answered = [due for due, _ in latencies.get(200, [])]
@@ -136,8 +142,14 @@ def load(server, requests):
         say(
             f"at {share:4.0%} of {capacity:4.1f}: {len(answered) / seconds:5.1f} images/s, p50 {percentile(answered, 0.5):4.0f} ms, "
             f"p99 {percentile(answered, 0.99):4.0f} ms, {images / max(batches, 1):.1f} a batch; "
-            f"refused {len(refused)}, p50 {percentile(refused, 0.5):.1f} ms, p99 {percentile(refused, 0.99):.1f} ms"
+            f"refused {spread(refused)}"
         )
+        if probe:
+            say(f"  to clients with a core of their own: refused {spread(json.loads(probe.communicate()[0]).get('503', []))}")
+
+
+def spread(took):
+    return f"{len(took)}, " + ", ".join(f"p{share} {percentile(took, share / 100):.1f} ms" for share in (50, 90, 99))
 
 
 def main():
@@ -153,7 +165,7 @@ def main():
             if "throughput" in wanted:
                 throughput(server, loop, requests)
             if "load" in wanted:
-                load(server, requests)
+                load(server, requests, folder)
         finally:
             server.stop()
     say(f"load average {os.getloadavg()[0]:.1f}")

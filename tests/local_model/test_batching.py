@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +170,39 @@ def test_a_refused_picture_is_not_even_decoded(numbered, batcher, threads):
     del numbered.prepare
     numbered.go.set()
     assert [future.result(10) for future in [first, *waiting]] == list(range(9))
+
+
+def test_whether_there_is_a_place_is_told_without_a_picture(numbered, batcher, threads):
+    batcher.refuse_if_full()
+    first, waiting = held(numbered, batcher, threads, range(1, 9))
+    with pytest.raises(Overloaded, match="8 pictures wait"):
+        batcher.refuse_if_full()
+    assert batcher.counts.overloaded == 1
+    numbered.go.set()
+    assert [future.result(10) for future in [first, *waiting]] == list(range(9))
+    batcher.close()
+    with pytest.raises(Closed):
+        batcher.refuse_if_full()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+def test_the_network_gives_way_to_what_answers(numbered, batcher, monkeypatch):
+    here = {}
+
+    def niceness_of(step):
+        own = getattr(numbered, step)
+
+        def noted(*arguments):
+            here[step] = os.getpriority(os.PRIO_PROCESS, 0)
+            return own(*arguments)
+
+        return noted
+
+    for step in ("prepare", "forward", "finish"):
+        monkeypatch.setattr(numbered, step, niceness_of(step))
+    batcher.predict(picture(1))
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert here == {"prepare": usual, "forward": max(usual, 10), "finish": usual}
 
 
 def test_a_batch_too_large_for_the_memory_goes_through_in_parts_and_batches_stay_small(numbered, batcher, threads):

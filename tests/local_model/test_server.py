@@ -1,11 +1,13 @@
 """The model server as it runs: a process of its own on a Unix socket."""
 
 import base64
+import http.client
 import io
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from werkzeug.test import Client
+from werkzeug.test import Client, create_environ
 
 from local_model.preprocess import decoded
 from local_model.server import Server
@@ -184,6 +186,50 @@ def test_on_its_unix_socket_the_same_weights_are_read_again_and_go_on(server):
     assert pool.request("POST", "/v2/repository/models/nanodet-g-416/load").json() == before
     assert pool.request("POST", "/v2/repository/models/other/load").status == 404
     assert "model_reloads_total 1" in pool.request("GET", "/metrics").data.decode()
+
+
+def test_an_answer_that_needs_no_body_leaves_the_connection_as_it_was(server):
+    """Two requests to a model that is not there, with large bodies, and one to its health, on one connection."""
+    _, path = server
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        for line in ("POST /v2/models/other/infer", "POST /v2/models/other/infer", "GET /v2/health/live"):
+            body = bytes(300_000) if line.startswith("POST") else b""
+            connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            answer.read()
+            assert (answer.status, answer.will_close) == (404 if body else 200, False)
+
+
+class Body(io.BytesIO):
+    """A body that knows whether somebody has read of it."""
+
+    touched = False
+
+    def read(self, *size):
+        self.touched = True
+        return super().read(*size)
+
+    def readinto(self, buffer):
+        self.touched = True
+        return super().readinto(buffer)
+
+
+def test_a_full_queue_refuses_by_the_head_alone_and_reads_the_body_after_it_has_answered():
+    go = threading.Event()
+    go.set()
+    server = Server([lambda: Slow(go)], queue_max=0)
+    server.models._loaded.result(10)
+    body, told = Body(bytes(300_000)), []
+    environ = {**create_environ("/v2/models/slow/infer", method="POST"), "wsgi.input": body, "CONTENT_LENGTH": "300000"}
+    answer = server(environ, lambda status, headers: told.append(status))
+    assert told == ["503 SERVICE UNAVAILABLE"]
+    assert b"wait for the model already" in b"".join(answer)
+    assert not body.touched
+    answer.close()
+    assert body.tell() == 300_000
+    server.close()
 
 
 def test_elsewhere_no_request_may_have_weights_read():
