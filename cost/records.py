@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cost.escalation.boxes import Drawn
+from cost.escalation.boxes import Drawn, stake
 from cost.money import Money
 
 Kind = Literal["label", "tags"]
@@ -116,6 +116,15 @@ class Records:
         """The answers alone."""
         nothing = {p: np.full(len(self), np.nan) for p in self.providers}
         return Records(self.kind, self.providers, self.answers, [None] * len(self), nothing, "agreement", self.prices)
+
+    def stakes(self) -> NDArray[np.float64]:
+        """(n,) how much each picture counts, 1 in the mean. A box is a box: a picture with many things on it counts for more."""
+        things = [None if true is None else len(true) for true in self.true_boxes]
+        known = [many for many in things if many is not None]
+        if not known:
+            return np.ones(len(self))
+        usual = np.mean(known).item()
+        return np.array([1.0 if many is None else stake(many, usual) for many in things])
 
     def opaque(self, provider: str) -> bool:
         """Whether nothing but rewards is known of this provider: it can be chosen, but not looked at."""

@@ -76,8 +76,9 @@ class Escalation:
         return answers
 
     def given(self) -> Given:
-        """What the client gets."""
-        return self.judge.give(self.answers())
+        """What the client gets. Who was asked for by name, or by a rule that looks at no answer, is heard in its own words."""
+        chosen_by_worth = self.options.strategy == "auto" and len(self.route.considered) > 1
+        return self.judge.give(self.answers(), in_own_words=not chosen_by_worth)
 
     def model_of(self, given: Given) -> str | None:
         """What answered: one name, or several."""

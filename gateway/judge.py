@@ -33,7 +33,7 @@ class Ruling:
     Attributes:
         ask: the provider to ask next; None: answer now.
         gains: provider -> expected gain of asking it, mean over the features.
-        worth_usd: provider -> dollars that its gain is worth.
+        worth_usd: provider -> dollars that its gain is worth on this picture: more where more is at stake.
     """
 
     ask: str | None
@@ -107,23 +107,29 @@ class Judge:
         multiplier, usd = multipliers.all, _usd(prices, multipliers)
         judged = [self._judge(feature, given, usd, multiplier) for feature, given in answers.items()]
         gains = {p: sum(j.gains.get(p, 0.0) for j in judged) / len(judged) for p in usd if any(p in j.gains for j in judged)}
+        staked = {p: sum(j.gains.get(p, 0.0) * j.stake for j in judged) / len(judged) for p in gains}
         if len(judged) == 1:
             ask = judged[0].ask
         else:
-            net = {p: gain - multiplier * usd[p] for p, gain in gains.items()}
+            net = {p: gain - multiplier * usd[p] for p, gain in staked.items()}
             ask = max((p for p in net if net[p] > 0.0), key=lambda p: net[p], default=None)
         if ask is not None and gains[ask] < GAIN_MIN:
             ask = None
         needed = {p: multipliers.of(p) for p in gains}
-        return Ruling(ask, gains, {p: gain / needed[p] if needed[p] > 0.0 else np.inf for p, gain in gains.items()})
+        return Ruling(ask, gains, {p: gain / needed[p] if needed[p] > 0.0 else np.inf for p, gain in staked.items()})
 
-    def give(self, answers: Answers) -> Given:
-        """The best of what was answered, feature by feature: one provider's own, or several combined."""
+    def give(self, answers: Answers, *, in_own_words: bool = False) -> Given:
+        """The best of what was answered, feature by feature: one provider's own, or what calibrated votes make of one or several.
+
+        Args:
+            answers: at least one provider's for every feature.
+            in_own_words: one provider's answer is given as it came, whatever its confidences are known to be worth.
+        """
         providers: list[str] = []
         found: list[Detection] = []
         for feature, given in answers.items():
             by = self._judge(feature, given, {}, 0.0).answer_by
-            combined = self._combined(feature, given) if by == COMBINED and len(given) > 1 else None
+            combined = self._combined(feature, given) if by == COMBINED and not (in_own_words and len(given) == 1) else None
             if combined is not None:
                 providers += given
                 found += combined

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from cost.escalation.box_votes import BoxVotes
+from cost.escalation.box_votes import BoxVotes, Count
 from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 2
+VERSION = 3
 
 
 class BadArtefact(ValueError):
@@ -32,9 +33,7 @@ def to_json(policy: Policy) -> dict[str, Any]:
         "spend": policy.spend.tolist(),
         "reward": policy.reward.tolist(),
         "alone": dict(policy.alone),
-        "boxes": None
-        if policy.boxes is None
-        else [{"answered": sorted(state), "weights": _short(weights)} for state, weights in policy.boxes.weights.items()],
+        "boxes": None if policy.boxes is None else _boxes(policy.boxes),
         "states": [{"answered": sorted(state), **_state(model)} for state, model in policy.states.items()],
     }
 
@@ -64,7 +63,7 @@ def from_json(artefact: dict[str, Any]) -> Policy:
             reward,
             artefact["records"],
             artefact["alone"],
-            None if boxes is None else BoxVotes({frozenset(b["answered"]): _array(b["weights"]) for b in boxes}),
+            None if boxes is None else _box_votes(boxes),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadArtefact(f"not a policy: {error!r}") from error
@@ -92,6 +91,19 @@ def _model(kind: Any, state: dict[str, Any]) -> StateModel:
     v = state["votes"]
     votes = None if v is None else VoteModel(kind, tuple(v["providers"]), v["shapes"], _array(v["table"]), _array(v["votes"]), v["silent"])
     return StateModel(votes, tuple(state["candidates"]), _array(state["worth"]), {p: _array(w) for p, w in state["onward"].items()})
+
+
+def _boxes(votes: BoxVotes) -> dict[str, Any]:
+    states = []
+    for state, weights in votes.weights.items():
+        states.append({"answered": sorted(state), "weights": _short(weights), "count": asdict(votes.counts[state])})
+    return {"usual": votes.usual, "states": states}
+
+
+def _box_votes(boxes: dict[str, Any]) -> BoxVotes:
+    states = {frozenset(s["answered"]): s for s in boxes["states"]}
+    weights = {state: _array(s["weights"]) for state, s in states.items()}
+    return BoxVotes(weights, {state: Count(**s["count"]) for state, s in states.items()}, boxes["usual"])
 
 
 def _short(values: Floats) -> dict[str, Any]:

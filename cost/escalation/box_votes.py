@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from cost.escalation.boxes import SHOWN_FROM, Drawn, Fused, Vote, f1, fuse, matched
+from cost.escalation.boxes import SHOWN_FROM, Drawn, Fused, Vote, f1, fuse, matched, stake
 from cost.escalation.evidence import Floats
 
 State = frozenset[str]
@@ -25,9 +25,25 @@ STEPS = 12
 PULL = np.array([1.0, 1.0, 0.3])  # pseudo-observations on: it drew, its confidence, both against its silence
 EARLY_CHANCE = 0.5
 CHANCE_MIN = 0.04  # a box that is right more seldom than this is no vote: a detector tells a hundred of them
-FACTS = 4
+FACTS = 5
+STAKE = FACTS - 1  # the last of them
 SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, -0.25, -0.5)  # log-odds; of equals the first
 MIN_BOXES = 20  # fewer than this teach nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many things there are where one set of providers has answered.
+
+    Attributes:
+        at_least: true things on a picture, whatever is drawn.
+        per_chance: so many more for each thing that the chances add up to.
+        none: probability that nothing is there where nothing was drawn.
+    """
+
+    at_least: float
+    per_chance: float
+    none: float
 
 
 @dataclass(frozen=True)
@@ -38,9 +54,13 @@ class BoxVotes:
         weights: state -> (1 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely. The bias is
             moved so that a half is where showing a box begins to pay: where half of all things are missed, one that is there with
             a chance of 0.3 is better shown than left out.
+        counts: state -> how many things there are.
+        usual: things on a mean picture.
     """
 
     weights: Mapping[State, Floats]
+    counts: Mapping[State, Count] = field(default_factory=dict)
+    usual: float = 0.0
 
     def combine(self, answers: Mapping[str, Boxes]) -> tuple[Fused, ...]:
         """One box a thing with its calibrated chance, surest first; nothing where this set of providers is not known."""
@@ -64,17 +84,23 @@ class BoxVotes:
         return fuse(votes)
 
     def facts(self, state: State, drawn: Mapping[str, Sequence[Boxes]], n: int) -> Floats:
-        """(n, FACTS) what the combined boxes say of n pictures: the F1 they expect of themselves, and bent; how many; how many doubtful."""
+        """(n, FACTS) what the combined boxes say of n pictures.
+
+        The F1 they expect of themselves, and bent; how many; how many doubtful; what is at stake, 1 where nothing is known.
+        """
         facts = np.zeros((n, FACTS))
         if state not in self.weights:
+            facts[:, STAKE] = 1.0
             return facts
+        count = self.counts[state]
         for i in range(n):
             chances = [t.chance for t in self.combine({p: drawn[p][i] for p in state})]
             sure = sum(c for c in chances if c >= SHOWN_FROM)
             many = sum(c >= SHOWN_FROM for c in chances)
             doubtful = sum(c for c in chances if c < SHOWN_FROM)
-            own = 2.0 * sure / (many + sure + doubtful) if chances else 1.0
-            facts[i] = own, own * own, np.log1p(many), np.log1p(doubtful)
+            there = count.at_least + count.per_chance * (sure + doubtful)
+            own = min(2.0 * sure / (many + there), 1.0) if chances else count.none
+            facts[i] = own, own * own, np.log1p(many), np.log1p(doubtful), stake(there, self.usual)
         return facts
 
 
@@ -86,7 +112,8 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
         truth: n pictures' true boxes; None where nobody knows.
         states: sets of providers to learn about.
     """
-    votes = BoxVotes({})
+    known = [len(true) for true in truth if true is not None]
+    votes = BoxVotes({}, {}, np.mean(known).item() if known else 0.0)
     for state in sorted((s for s in states if s), key=len):
         things: list[Fused] = []
         right: list[bool] = []
@@ -105,7 +132,8 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
             design = _design(things, sorted(state))
             weights = _logistic(design, np.array(right, dtype=np.float64))
             weights[0] += _shift(design @ weights, np.array(right), np.array(picture), np.array(true_boxes))
-            votes = BoxVotes({**votes.weights, state: weights})
+            count = _count(design @ weights, np.array(picture), np.array(true_boxes))
+            votes = BoxVotes({**votes.weights, state: weights}, {**votes.counts, state: count}, votes.usual)
     return votes
 
 
@@ -123,6 +151,17 @@ def _shift(odds: Floats, right: NDArray[np.bool_], picture: NDArray[np.intp], tr
     return best
 
 
+def _count(odds: Floats, picture: NDArray[np.intp], true_boxes: NDArray[np.intp]) -> Count:
+    """What these pictures tell, by least squares. Of empty answers there are few: two more are thought of, one of them right."""
+    drawn = np.bincount(picture, weights=special.expit(odds), minlength=len(true_boxes))
+    usual, mean = true_boxes.mean().item(), drawn.mean().item()
+    slope = np.mean((true_boxes - usual) * (drawn - mean)).item() / max(drawn.var().item(), 1e-9)
+    per_chance = min(max(slope, 0.0), usual / mean)
+    undrawn = drawn == 0.0
+    nothing = np.sum(undrawn & (true_boxes == 0)).item()
+    return Count(usual - per_chance * mean, per_chance, (1 + nothing) / (2 + np.sum(undrawn).item()))
+
+
 def fused_rewards(
     answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Boxes | None], states: Sequence[State]
 ) -> tuple[BoxVotes, dict[State, Floats], dict[State, Floats]]:
@@ -138,10 +177,10 @@ def fused_rewards(
         kept = [None if out else t for t, out in zip(truth, held, strict=True)]
         votes = fit_boxes(answers, kept, states)
         for state, earned in rewards.items():
-            if state not in votes.weights:
-                continue
             rows = np.flatnonzero(held)
             facts[state][rows] = votes.facts(state, {p: [answers[p][i] or () for i in rows.tolist()] for p in state}, len(rows))
+            if state not in votes.weights:
+                continue
             for i in np.flatnonzero(held).tolist():
                 true, given = truth[i], {p: answers[p][i] for p in state}
                 if true is not None and all(boxes is not None for boxes in given.values()):

@@ -92,6 +92,11 @@ def overlap(a: Corners, b: Corners) -> float:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
+def stake(things: float, usual: float) -> float:
+    """How much is at stake in a picture with so many things, 1 with as many as `usual`: to find that there is none counts too."""
+    return (1.0 + things) / (1.0 + usual)
+
+
 def matched(found: Sequence[Drawn], true: Sequence[Drawn]) -> list[bool]:
     """Whether each box is right: in the order given, each takes the true box of its label that it overlaps most, by half at least."""
     free = list(true)

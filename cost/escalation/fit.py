@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from cost.escalation.box_votes import FACTS, BoxVotes, State, fused_rewards
+from cost.escalation.box_votes import FACTS, STAKE, BoxVotes, State, fused_rewards
 from cost.escalation.evidence import Encoder, Evidence, Floats
 from cost.escalation.policy import COMBINED, Policy, StateModel, choose_labels, common_features, expected_reward, features_of
 from cost.escalation.votes import VoteModel, fit_votes, shapes_for
@@ -47,6 +47,7 @@ class Learning:
         fold: (n,) the fold that a record is left out in.
         together: state -> (n,) reward of its boxes combined by votes that have not seen the record, NaN where unknown.
         facts: state -> (n, FACTS) what those votes say of the record.
+        weight: (n,) how much each record counts, see `Records.stakes`.
     """
 
     records: Records
@@ -57,6 +58,7 @@ class Learning:
     fold: NDArray[np.intp]
     together: Mapping[State, Floats] = field(default_factory=dict)
     facts: Mapping[State, Floats] = field(default_factory=dict)
+    weight: Floats = field(default_factory=lambda: np.ones(0))
 
     def usable(self, state: State) -> NDArray[np.bool_]:
         """(n,) where everybody in the state answered, and how good an answer would have been is known."""
@@ -65,6 +67,16 @@ class Learning:
             blind = self.truth is None or self.records.opaque(p)
             usable &= np.isfinite(self.records.rewards[p]) if blind else self.evidence[p].answered
         return usable
+
+    def stake(self, state: State) -> Floats:
+        """(n,) what is thought to be at stake in a picture, once this state's providers have answered."""
+        return self.facts[state][:, STAKE] if state in self.facts else np.ones(len(self.fold))
+
+    def mean(self, rewards: Floats) -> Floats:
+        """Over the records, each as it counts, of (n, ...) rewards; those that are not known anywhere are left out."""
+        known = np.flatnonzero(np.isfinite(rewards.reshape(len(rewards), -1).sum(axis=1)))
+        mean: Floats = np.average(rewards[known], axis=0, weights=self.weight[known])
+        return mean
 
 
 @dataclass(frozen=True)
@@ -106,19 +118,20 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
         here = states[state]
         best = np.where(len(state) > 0, here.leaf, -np.inf)[:, None] + np.zeros(len(multipliers))
         value[state], reward[state], spend[state] = best, here.realised[:, None] + np.zeros(len(multipliers)), np.zeros_like(best)
-        onward, ridges = {}, Ridges(learning.fold, here.features, here.usable, here.ridge)
+        onward, ridges = {}, Ridges(learning, here.features, here.usable, here.ridge)
+        per_stake = multipliers / learning.stake(state)[:, None]
         for p in providers:
             after = state | {p}
             if p in state or after not in states:
                 continue
             onward[p], gain = ridges.solve(value[after] - here.leaf[:, None], states[after].usable)
-            net = here.leaf[:, None] + gain - multipliers * prices_usd[p]
+            net = here.leaf[:, None] + gain - per_stake * prices_usd[p]
             better = (net > value[state]) & np.isfinite(value[after])
             value[state] = np.where(better, net, value[state])
             reward[state] = np.where(better, reward[after], reward[state])
             spend[state] = np.where(better, prices_usd[p] + spend[after], spend[state])
         models[state] = StateModel(here.model.votes, here.model.candidates, here.model.worth, onward)
-    rows = np.isfinite(spend[frozenset()]).all(axis=1) & np.isfinite(reward[frozenset()]).all(axis=1)
+    rows: NDArray[np.bool_] = np.isfinite((spend[frozenset()] + reward[frozenset()]).sum(axis=1))
     if not rows.any():
         raise TooFewRecords(f"{len(records)} records, and none of the providers {', '.join(providers)} has {ROWS_MIN} of known worth")
     falling = np.minimum.accumulate(spend[frozenset()][rows].mean(axis=0))
@@ -130,9 +143,9 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
         models,
         multipliers,
         falling,
-        reward[frozenset()][rows].mean(axis=0),
+        learning.mean(np.where(rows[:, None], reward[frozenset()], np.nan)),
         len(records),
-        {p: np.nanmean(states[frozenset([p])].realised).item() for p in providers if frozenset([p]) in states},
+        {p: learning.mean(states[frozenset([p])].realised).item() for p in providers if frozenset([p]) in states},
         boxes,
     )
 
@@ -151,7 +164,8 @@ def prepare(records: Records, believed: Floats | None = None) -> Learning:
             for label in labels or ():
                 if label in place:
                     truth[i, place[label]] = 1.0
-    return Learning(records, encoder, encoder.encode(records.answers), truth, known, np.arange(len(records)) % FOLDS)
+    fold = np.arange(len(records)) % FOLDS
+    return Learning(records, encoder, encoder.encode(records.answers), truth, known, fold, weight=records.stakes())
 
 
 def combinable(records: Records) -> bool:
@@ -260,9 +274,10 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     if candidates:
         real = np.column_stack([rewards[c] for c in candidates])
         bases = np.column_stack([base[c] for c in candidates])
-        everywhere = np.ones(len(rows), dtype=np.bool_)
-        worth, beyond = Ridges(learning.fold[rows], features, everywhere, ridge).solve(real - bases, everywhere)
-        expected = np.clip(bases + beyond, 0.0, 1.0)
+        beyond = np.full((n, len(candidates)), np.nan)
+        beyond[rows] = real - bases
+        worth, beyond = Ridges(learning, all_features, usable, ridge).solve(beyond, usable)
+        expected = np.clip(bases + beyond[rows], 0.0, 1.0)
         best = expected.argmax(axis=1)
         leaf[rows], realised[rows] = expected[np.arange(len(rows)), best], real[np.arange(len(rows)), best]
     else:
@@ -282,13 +297,13 @@ def _combined_reward(learning: Learning, probabilities: Floats, silent: float, r
 
 
 class Ridges:
-    """Ridge regressions on one state's features. Those observed on the same records share the costly part."""
+    """Ridge regressions on one state's features, each record as it counts. Those observed on the same records share the costly part."""
 
-    def __init__(self, fold: NDArray[np.intp], x: Floats, usable: NDArray[np.bool_], ridge: Floats) -> None:
+    def __init__(self, learning: Learning, x: Floats, usable: NDArray[np.bool_], ridge: Floats) -> None:
         """Regress on x (n, d), of which only usable rows are numbers, each weight pulled to zero by its ridge (d,)."""
         self._ridge = np.diag(ridge)
         self._n, self._rows = len(usable), np.flatnonzero(usable)
-        self._x, self._fold = x[self._rows], fold[self._rows]
+        self._x, self._fold, self._weight = x[self._rows], learning.fold[self._rows], learning.weight[self._rows, None]
         self._parts: dict[bytes, list[tuple[NDArray[np.intp], Floats]]] = {}
 
     def solve(self, y: Floats, observed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -299,7 +314,7 @@ class Ridges:
             self._parts[key] = [self._gram(np.flatnonzero(observed & (self._fold == k))) for k in range(FOLDS)]
         parts = self._parts[key]
         gram = sum(g for _, g in parts) + self._ridge
-        moments = [self._x[rows].T @ y[rows] for rows, _ in parts]
+        moments = [self._x[rows].T @ (self._weight[rows] * y[rows]) for rows, _ in parts]
         moment = sum(moments)
         out = np.full((self._n, y.shape[1]), np.nan)
         for k, (_, part) in enumerate(parts):
@@ -308,4 +323,4 @@ class Ridges:
         return linalg.solve(gram, moment, assume_a="pos"), out
 
     def _gram(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-        return rows, self._x[rows].T @ self._x[rows]
+        return rows, self._x[rows].T @ (self._weight[rows] * self._x[rows])

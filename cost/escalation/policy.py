@@ -3,7 +3,9 @@
 A picture's state is the set of providers that have answered it. In each state the policy knows how good the best answer so far is
 expected to be, and, for each multiplier on money, how good it would be expected to become by asking on. It asks while
 
-    expected gain > price * multiplier        (the multiplier is quality a dollar: what a dollar must bring)
+    expected gain * stake > price * multiplier        (the multiplier is quality a dollar: what a dollar must bring)
+
+What is at stake is 1 on a mean picture, and more where more things are to be boxed: each of them counts alike, on whatever picture it is.
 
 The program that replays records and the one that routes live traffic both call `Policy.judge`.
 """
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cost.escalation.box_votes import BoxVotes, State
+from cost.escalation.box_votes import STAKE, BoxVotes, State
 from cost.escalation.evidence import Encoder, Evidence, Floats
 from cost.escalation.votes import VoteModel
 from cost.records import NOBODYS, Answer, Kind, Seen, Target
@@ -51,11 +53,13 @@ class View:
         features: (n, features) what the linear models read.
         probabilities: (n, labels), or None where answers are not combined.
         rewards: (n, candidates) expected reward of answering with each candidate, in [0, 1].
+        stake: (n,) how much the pictures are thought to count, 1 in the mean.
     """
 
     features: Floats
     probabilities: Floats | None
     rewards: Floats
+    stake: Floats
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,14 @@ class Judgement:
         answer_by: whose answer is expected to be the best so far, or `COMBINED`; None when nobody has answered.
         reward: how good that answer is expected to be, in [0, 1].
         gains: provider -> expected gain of asking it now, in reward, what its answer may lead to included and later prices deducted.
+        stake: how much the picture is thought to count, 1 in the mean.
     """
 
     ask: str | None
     answer_by: str | None
     reward: float
     gains: Mapping[str, float]
+    stake: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ class Policy:
             self.states[state].candidates[best] if state else None,
             view.rewards[0, best].item() if state else 0.0,
             {p: gains[p][0].item() for p in options},
+            view.stake[0].item(),
         )
 
     def judge_many(
@@ -144,7 +151,7 @@ class Policy:
             if onward is None or provider not in prices_usd:
                 continue
             gains[provider] = view.features @ self._at(onward, multiplier)
-            net = gains[provider] - multiplier * prices_usd[provider]
+            net = gains[provider] * view.stake - multiplier * prices_usd[provider]
             ask[net > best] = j
             best = np.maximum(best, net)
         return ask, view, gains
@@ -155,14 +162,15 @@ class Policy:
         probabilities = None if model.votes is None else model.votes.probabilities(evidence, n)
         silent = 0.0 if model.votes is None else model.votes.silent
         here = [p for p in self.providers if p in state]
-        facts = None
+        facts, stake = None, np.ones(n)
         if self.boxes is not None and state:
             facts = self.boxes.facts(state, {p: evidence[p].drawn for p in here}, n)
+            stake = facts[:, STAKE]
         features = features_of(self.kind, here, evidence, n, probabilities, silent, len(self.encoder.vocabulary), facts)
         rewards = features @ model.worth
         if probabilities is not None and COMBINED in model.candidates:
             rewards[:, model.candidates.index(COMBINED)] += expected_reward(self.kind, probabilities, silent)
-        return View(features, probabilities, np.clip(rewards, 0.0, 1.0))
+        return View(features, probabilities, np.clip(rewards, 0.0, 1.0), stake)
 
     def combine(self, answers: Mapping[str, Answer | None]) -> Answer:
         """The combined answer, each label with its calibrated probability; empty where this state can't combine."""

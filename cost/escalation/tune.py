@@ -87,8 +87,8 @@ def with_beliefs(records: Records) -> Records:
 
 
 def _rewards(policy: Policy, held_out: Records, prices: Mapping[str, Money], per_picture: Money) -> Floats:
-    """(n,) what the policy's answers to these earn under this budget; 0 where there was no money for any."""
+    """(n,) what the policy's answers to these earn under this budget, each as it counts; 0 where there was no money for any."""
     known = held_out.only(prices)
     run = Replay(known, {p: prices[p] for p in known.providers}, per_picture * len(known))
     run.run(policy, Pacer(policy.multiplier_for), 0, len(known))
-    return run.reward
+    return run.reward * known.stakes()

@@ -1,20 +1,22 @@
 """At half the cost of always asking the best provider, is the answer as good? The whole gateway before stand-ins, on annotated photographs.
 
-python -m tests.benchmarks.bench_coco_route [IMAGES ANNOTATIONS]
+python -m tests.benchmarks.bench_coco_route [SEED [AMAZON'S HIT RATE, GOOGLE'S [IMAGES ANNOTATIONS]]]
 
 Half of the pictures teach (everybody is asked about each, `records import`, `tune`), the other half are asked about; then the other way
-round. F1 counts boxes that a client sees (confidence from 0.5) against the true ones of the same label at an overlap of a half.
+round. The seed says which pictures teach, and which things each stand-in finds. F1 counts boxes that a client sees (confidence from 0.5)
+against the true ones of the same label at an overlap of a half.
 """
 
 import contextlib
 import io
 import json
+import random
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -37,6 +39,7 @@ PROVIDERS = ("local", "rekognition", "google_vision")
 PRICES_USD = {"local": "0", "rekognition": "0.001", "google_vision": "0.00225"}
 AMAZON = Behaviour(hit_rate=0.9, false_positives=0.1, label_noise=0.02, seed=1)
 GOOGLE = Behaviour(hit_rate=0.92, false_positives=0.2, label_noise=0.03, seed=2)
+PLANS = 4  # so often the value of a good answer is set by what money is left, as pacing does it within a month
 
 
 @dataclass
@@ -65,17 +68,24 @@ class Score:
 
 
 def main() -> None:
-    images, annotations = (Path(p) for p in (sys.argv[1:3] if len(sys.argv) > 2 else (COCO / "images", COCO / "instances.json")))
-    truths = read_truths(annotations, images)
-    scores = compare(images, annotations, truths)
-    tell(scores)
+    told = [
+        *sys.argv[1:],
+        *("0", str(AMAZON.hit_rate), str(GOOGLE.hit_rate), COCO / "images", COCO / "instances.json")[len(sys.argv) - 1 :],
+    ]
+    seed, images, annotations = int(told[0]), Path(told[3]), Path(told[4])
+    amazon = replace(AMAZON, hit_rate=float(told[1]), seed=AMAZON.seed + 10 * seed)
+    google = replace(GOOGLE, hit_rate=float(told[2]), seed=GOOGLE.seed + 10 * seed)
+    tell(compare(images, annotations, amazon, google, seed))
 
 
-def compare(images: Path, annotations: Path, truths: Mapping[Path, list[Drawn]]) -> dict[str, Score]:
+def compare(images: Path, annotations: Path, amazon: Behaviour, google: Behaviour, seed: int) -> dict[str, Score]:
     """Both halves, each judged by what the other has taught."""
+    truths = read_truths(annotations, images)
     pictures = Pictures(annotations, images)
-    clouds = (rekognition.StandIn(AMAZON, pictures=pictures), google_vision.StandIn(GOOGLE, pictures=pictures))
+    clouds = (rekognition.StandIn(amazon, pictures=pictures), google_vision.StandIn(google, pictures=pictures))
     paths = sorted(truths)
+    if seed:
+        random.Random(seed).shuffle(paths)
     scores: dict[str, Score] = {}
     try:
         for half in (0, 1):
@@ -111,16 +121,20 @@ def run_half(
             records.append(comparison_of(path, answers, truths[path]))
         teach(folder, environ, records)
     half_the_price = Money.usd(PRICES_USD["google_vision"]).nanos / 2e9
-    environ["GATEWAY_ANSWER_VALUE_USD"] = value_at(environ["GATEWAY_DATABASE_URL"], half_the_price)
-    with running(folder, "serve", **environ) as server:
-        server.wait_until_ready(within_s=300)
-        limit = f"{half_the_price * len(asked):.9f}"
-        put_budget(server, "half", {"scope": {"tag": "run:half"}, "period": "month", "limit_usd": limit})
-        for path in asked:
-            for name in PROVIDERS:
-                scores.setdefault(name, Score()).add(ask(server, path, providers=name), truths[path])
-            scores.setdefault("always the best", Score()).add(ask(server, path, strategy="best"), truths[path])
-            scores.setdefault("auto, at half of it", Score()).add(ask(server, path, tags="run:half"), truths[path])
+    limit = left = half_the_price * len(asked)
+    for plan in range(PLANS):
+        first, last = (len(asked) * k // PLANS for k in (plan, plan + 1))
+        environ["GATEWAY_ANSWER_VALUE_USD"] = value_at(environ["GATEWAY_DATABASE_URL"], left / (len(asked) - first))
+        with running(folder, "serve", **environ) as server:
+            server.wait_until_ready(within_s=300)
+            put_budget(server, "half", {"scope": {"tag": "run:half"}, "period": "month", "limit_usd": f"{limit:.9f}"})
+            for path in asked[first:last]:
+                for name in PROVIDERS:
+                    scores.setdefault(name, Score()).add(ask(server, path, providers=name), truths[path])
+                scores.setdefault("strategy=best", Score()).add(ask(server, path, strategy="best"), truths[path])
+                answer = ask(server, path, tags="run:half")
+                scores.setdefault("auto, at half of Google's", Score()).add(answer, truths[path])
+                left -= float(answer["cost_usd"])
 
 
 def ask(server: Running, path: Path, **options: object) -> dict:
@@ -205,9 +219,9 @@ def readable(path: Path) -> bool:
 
 
 def tell(scores: Mapping[str, Score]) -> None:
-    print(f"\n{'':<22}{'USD / 1,000':>12}{'F1':>8}{'mean F1':>10}")
+    print(f"\n{'':<26}{'USD / 1,000':>12}{'F1':>8}{'mean F1':>10}")
     for name, score in scores.items():
-        print(f"{name:<22}{1000 * score.usd / score.pictures:>12.3f}{score.f1:>8.3f}{score.by_picture / score.pictures:>10.3f}")
+        print(f"{name:<26}{1000 * score.usd / score.pictures:>12.3f}{score.f1:>8.3f}{score.by_picture / score.pictures:>10.3f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cost.escalation.box_votes import FACTS, fit_boxes, fused_rewards, shown
+from cost.escalation.box_votes import FACTS, STAKE, fit_boxes, fused_rewards, shown
 from cost.escalation.boxes import Drawn, f1, matched
 
 HERE, THERE = (0.1, 0.1, 0.4, 0.4), (0.6, 0.6, 0.9, 0.9)
@@ -42,7 +42,9 @@ def test_a_set_of_providers_that_is_not_known_combines_nothing():
     answers, truth = pictures()
     votes = fit_boxes(answers, truth, STATES)
     assert votes.combine({"stranger": (Drawn("dog", HERE, 0.9),)}) == ()
-    assert (votes.facts(frozenset({"stranger"}), {"stranger": [()]}, 1) == 0).all()
+    facts = votes.facts(frozenset({"stranger"}), {"stranger": [()]}, 1)[0]
+    assert facts[STAKE] == 1.0, "as much as usual, for all that is known"
+    assert not facts[:STAKE].any()
 
 
 def test_pictures_that_were_not_asked_about_or_have_no_truth_teach_nothing():
@@ -77,3 +79,30 @@ def test_f1_counts_each_true_box_once(found, expected):
 def test_nothing_where_there_is_nothing_is_right():
     assert f1([], []) == 1.0
     assert matched([], []) == []
+
+
+def test_an_empty_answer_is_believed_as_far_as_empty_answers_were_right():
+    answers, truth = pictures(300)
+    silent = votes_of(answers, truth, "careful")
+    assert silent < 0.1, "where there always is a dog, silence is a miss"
+    for k in range(0, 300, 2):
+        answers["careful"][k], truth = (), [*truth[:k], (), *truth[k + 1 :]]
+    assert votes_of(answers, truth, "careful") > 0.7
+
+
+def votes_of(answers, truth, provider):
+    """The F1 that an empty answer of this provider expects of itself."""
+    votes = fit_boxes(answers, truth, [frozenset({provider})])
+    return votes.facts(frozenset({provider}), {provider: [()]}, 1)[0, 0]
+
+
+def test_a_picture_counts_for_as_many_things_as_are_thought_to_be_on_it():
+    answers, truth = {"careful": []}, []
+    for k in range(200):
+        many = 1 + 4 * (k % 2)
+        boxes = [Drawn("dog", (0.1 * j, 0.1, 0.1 * j + 0.08, 0.4), 0.9) for j in range(many)]
+        answers["careful"].append(tuple(boxes[: max(many - 1, 1)]))
+        truth.append(tuple(boxes))
+    votes = fit_boxes(answers, truth, [frozenset({"careful"})])
+    stakes = votes.facts(frozenset({"careful"}), {"careful": [answers["careful"][0], answers["careful"][1]]}, 2)[:, STAKE]
+    assert stakes == pytest.approx([2 / 4, 6 / 4], abs=0.2), "one more than the things, over one more than the three of a mean picture"

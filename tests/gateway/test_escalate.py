@@ -167,6 +167,18 @@ def test_the_policys_answer_is_given_with_boxes_in_one_place_combined(toybox, lo
     assert outcome.detections[0].label == "dog"
 
 
+def test_an_answer_taken_for_its_worth_tells_what_it_is_worth_and_one_asked_for_by_name_tells_its_own_words(toybox, local, cloud, policy):
+    cloud.label, local.confidence = "dog", 0.78
+    dispatcher = toybox.dispatcher(local, cloud, value="0.004")
+    PolicyShelf(toybox.database).put("objects", policy)
+    toybox.policies.refresh()
+    by_worth = ask(dispatcher)
+    assert by_worth.provider == "local"
+    assert by_worth.detections[0].confidence > 0.85, "nearly always right where it says so"
+    for options in ({"providers": ("local",)}, {"strategy": "cheapest"}):
+        assert [d.confidence for d in ask(dispatcher, **options).detections] == [0.78]
+
+
 def test_any_provider_may_come_first(toybox, local, cloud):
     """Where the free one is never right, asking it first is only a loss of time."""
     records = []

@@ -1,0 +1,69 @@
+"""Where the money goes when the answers are boxes: to the pictures where most is at stake."""
+
+import numpy as np
+import pytest
+
+from cost.backtest import Replay
+from cost.escalation.fit import fit
+from cost.money import Money
+from cost.pacing import Pacer
+from cost.record_lines import from_rows
+
+PRICES = {"own": Money(0), "cheap": Money.usd("0.001"), "dear": Money.usd("0.00225")}
+USD = {p: price.nanos / 1e9 for p, price in PRICES.items()}
+SEES = {"own": 0.4, "cheap": 0.9, "dear": 0.92}
+IMAGINES = {"own": 1.0, "cheap": 0.1, "dear": 0.2}
+
+
+def scenes(n=128, seed=0):
+    """A few things on most pictures, many on some; everybody misses some of them and imagines others, less surely."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        there = min(1 + int(rng.exponential(6)), 40)
+        true = [thing(k, None) for k in range(there)]
+        answers = {}
+        for p, share in SEES.items():
+            seen = [thing(k, rng.beta(9, 2)) for k in range(there) if rng.random() < share]
+            answers[p] = {"found": seen + [thing(k, rng.beta(3, 5)) for k in rng.integers(40, 80, rng.poisson(IMAGINES[p]))]}
+        rows.append({"feature": "objects", "answers": answers, "truth": true})
+    return from_rows(rows)
+
+
+def thing(place, confidence):
+    """One of eighty places that do not overlap."""
+    left, top = place % 10 / 10, place // 10 / 10
+    return {"label": "dog", "confidence": confidence, "box": [left, top, left + 0.08, top + 0.08]}
+
+
+@pytest.fixture(scope="module")
+def half_the_price():
+    """What came of each of five times 64 pictures at half of what the dear one asks, taught by 64 others."""
+    runs = []
+    for seed in range(5):
+        everything = scenes(seed=seed)
+        taught, test = everything.take(range(64)), everything.take(range(64, 128))
+        policy = fit(taught, USD)
+        run = Replay(test, PRICES, PRICES["dear"] * 32)
+        run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
+        runs.append(run)
+    return runs
+
+
+def test_half_the_price_of_the_best_provider_buys_answers_at_least_as_good(half_the_price):
+    better = [np.mean(run.test.stakes() * (run.reward - run.test.rewards["dear"])) for run in half_the_price]
+    assert np.mean(better) > 0.0
+    assert sum(b >= 0.0 for b in better) >= 3
+    assert all(run.spent <= run.limit for run in half_the_price)
+
+
+def test_the_dear_answers_go_to_pictures_with_many_things(half_the_price):
+    for run in half_the_price:
+        assert run.test.stakes()[run.asked["dear"]].mean() > 1.2
+
+
+def test_a_picture_counts_by_its_things_and_one_of_which_nothing_is_known_as_one(recordings):
+    records = scenes(3)
+    assert records.stakes().mean() == pytest.approx(1.0)
+    assert (records.stakes().argsort() == np.argsort([len(true) for true in records.true_boxes])).all()
+    assert (recordings(5).stakes() == 1.0).all(), "labels without boxes count alike"
