@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -109,13 +108,16 @@ class AnswerStore:
             connection.execute(sa.update(answers).where(answers.c.id == id_).values(feedback=feedback))
 
     def flush(self) -> None:
-        """Write everything that waits.
+        """Write everything that waits now. What comes meanwhile waits for the next time: few answers a transaction cost more than all else.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database is away; what could not be written waits on.
         """
         with self._flushing:
-            while batch := self._next():
+            with self._guard:  # requests add to them at any moment
+                waiting = list(self._waiting.values())
+            for first in range(0, len(waiting), _BATCH_MAX):
+                batch = waiting[first : first + _BATCH_MAX]
                 at_us = to_us(self._now())
                 rows = [
                     {"id": one.id, "client": one.client, "digest": one.digest, "at_us": at_us, "body": _deflated(one.body)} for one in batch
@@ -125,11 +127,6 @@ class AnswerStore:
                 with self._guard:
                     for one in batch:
                         self._waiting.pop(one.id, None)
-
-    def _next(self) -> list[StoredAnswer]:
-        """The oldest that wait. Under the guard: requests add to them at any moment."""
-        with self._guard:
-            return list(islice(self._waiting.values(), _BATCH_MAX))
 
     def clean(self) -> int:
         """Forget what is older than its days, and the oldest beyond what is kept; returns how many there were."""

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface
 
 from cost.comparisons import ComparisonStore
 from cost.database import open_database
@@ -90,11 +91,23 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     return app
 
 
+class _NoSession(SessionInterface):
+    """Pages have sessions of their own (`gateway.web.sessions`)."""
+
+    _NONE = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        """Flask's hook."""
+        return self._NONE
+
+
 class _Gateway(Flask):
-    """Flask without its question, before each function of each request, whether that is a coroutine: none is."""
+    """Flask without what it asks at each request and nothing here needs."""
+
+    session_interface = _NoSession()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Flask's hook."""
+        """Flask's hook, before each function of each request: whether it is a coroutine. None is."""
         return func
 
 

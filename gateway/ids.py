@@ -1,7 +1,8 @@
 """Ids that sort by time: ULIDs (https://github.com/ulid/spec): 48 bits of milliseconds, 80 random bits, 26 characters."""
 
-import secrets
+import functools
 import time
+from random import getrandbits
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
@@ -9,8 +10,17 @@ _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 def new_id() -> str:
     """A new ULID, such as `01KAMZ5T9QF1V4M3S8WJ6X2R7C`."""
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    high, low, pairs = getrandbits(40), getrandbits(40), _PAIRS  # no secrets; Python seeds them anew in each process, also after a fork
+    return (
+        f"{_moment(time.time_ns() // 1_000_000)}"
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _moment(at_ms: int) -> str:
+    return "".join([_PAIRS[at_ms >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 def made_at_s(id_: str) -> float | None:

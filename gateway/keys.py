@@ -44,6 +44,9 @@ class Key:
     pixels_per_s: int | None = None
 
 
+_BOOTSTRAP_KEY = Key(BOOTSTRAP, BOOTSTRAP, "admin")
+
+
 class KeyNameTaken(ValueError):
     """A key of this name is in use."""
 
@@ -108,7 +111,7 @@ class Keys:
         """Whose token this is; None for every kind of wrong token. Compared in constant time."""
         digest = _sha256(token)
         if self._bootstrap_sha256 and hmac.compare_digest(digest, self._bootstrap_sha256):
-            return Key(BOOTSTRAP, BOOTSTRAP, "admin")
+            return _BOOTSTRAP_KEY
         scheme, _, rest = token.partition("_")
         key_id = rest.partition("_")[0]
         stored = self._stored(key_id) if scheme == "vg" and key_id else None
@@ -119,7 +122,7 @@ class Keys:
     def in_use(self, key_id: str) -> tuple[Key, str] | None:
         """A key that has not been revoked, and the SHA-256 of its secret: for who remembers whom it has let in."""
         if key_id == BOOTSTRAP:
-            return (Key(BOOTSTRAP, BOOTSTRAP, "admin"), self._bootstrap_sha256) if self._bootstrap_sha256 else None
+            return (_BOOTSTRAP_KEY, self._bootstrap_sha256) if self._bootstrap_sha256 else None
         return self._stored(key_id)
 
     def all(self) -> list[Key]:

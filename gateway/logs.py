@@ -4,14 +4,34 @@ import functools
 import json
 import logging
 import sys
+import threading
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TextIO
 
-_ENCODER = json.JSONEncoder(default=str)  # json.dumps would make one a line
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+from pydantic_core import PydanticSerializationError, to_json
+
+_EVERY_S = 0.05
+_WAITING_MAX = 10_000
+"""Where nobody reads them as fast as they come, those who write them wait."""
+
+_BLANK = logging.makeLogRecord({}).__dict__
+_STANDARD = frozenset(_BLANK) | {"message", "asctime", "taskName"}
+
+
+class Event(logging.LogRecord):
+    """A record of an event and its facts, made for `Logger.handle` in a fraction of the time that `Logger.log` takes with `extra`."""
+
+    def __init__(self, logger: str, level: int, event: str, facts: Mapping[str, object]) -> None:
+        """As if `event` had been logged now with these facts as `extra`."""
+        now = time.time()
+        self.__dict__.update(_BLANK, name=logger, levelno=level, levelname=logging.getLevelName(level), msg=event, created=now)
+        self.facts = facts
 
 
 class JsonFormatter(logging.Formatter):
-    """One record as one JSON object: time, level, logger, event, then the record's `extra` fields."""
+    """One record as one JSON object: time, level, logger, event, then its facts: those of an `Event`, or the `extra` fields of a record."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -21,10 +41,21 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        line |= {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        line |= record.facts if type(record) is Event else {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return _ENCODER.encode(line)
+        return _written(line)
+
+
+def _written(line: dict[str, object]) -> str:
+    """In ASCII, whatever a client has sent: some readers of logs also end a line at U+2028. The fast writer knows no escapes for it."""
+    try:
+        text = to_json(line, fallback=str)
+        if text.isascii():
+            return text.decode()
+    except PydanticSerializationError:  # half a character
+        pass
+    return json.dumps(line, default=str)
 
 
 def _moment(at_s: float) -> str:
@@ -38,12 +69,59 @@ def _second(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+class LinesBehind(logging.StreamHandler[TextIO]):
+    """Writes what came in one piece, a moment later: a write for every request made the others wait in turn for the interpreter.
+
+    A warning and all before it are written at once. A killed process loses the rest of its last `_EVERY_S` seconds; one that ends does not.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[logging.LogRecord] = []
+        self._some = threading.Event()
+        threading.Thread(target=self._run, name="logs", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record, under the handler's lock."""
+        self._waiting.append(record)
+        if record.levelno >= logging.WARNING or len(self._waiting) >= _WAITING_MAX:
+            self.flush()
+        elif len(self._waiting) == 1:
+            self._some.set()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock:  # type: ignore[union-attr]
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                lines = "".join([line for record in waiting if (line := self._line(record))])
+                try:
+                    self.stream.write(lines)
+                    self.stream.flush()
+                except Exception:  # noqa: BLE001 -- logging's own way: nobody fails because nobody listens
+                    self.handleError(waiting[-1])
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return f"{self.format(record)}\n"
+        except Exception:  # noqa: BLE001
+            self.handleError(record)
+            return ""
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            time.sleep(_EVERY_S)
+            self.flush()
+
+
 def log_as_json(level: int = logging.INFO) -> None:
     """Send every logger's records to stdout as JSON lines. Called once, where a process starts."""
     # What a line does not say need not be found out: https://docs.python.org/3/howto/logging.html#optimization
     logging._srcfile = None  # noqa: SLF001 -- the documented way
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LinesBehind(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("alembic", "botocore", "urllib3"):

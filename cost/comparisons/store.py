@@ -77,13 +77,14 @@ class ComparisonStore:
         return new
 
     def flush(self) -> None:
-        """Write everything that waits.
+        """Write everything that waits now; what comes meanwhile waits for the next time.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database is away; what could not be written waits on.
         """
         with self._flushing:
-            while batch := self._waiting[:BATCH_MAX]:
+            for _ in range(0, len(self._waiting), BATCH_MAX):
+                batch = self._waiting[:BATCH_MAX]
                 self.write(batch)
                 with self._guard:
                     del self._waiting[: len(batch)]

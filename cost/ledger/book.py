@@ -199,7 +199,8 @@ class Book:
     def _rows_in(self, statement: Any, ids: Sequence[Any]) -> list[Any]:
         return self._keeper.prepared.rows_in(self.connection, statement, ids)
 
-    def _write(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+    def run(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+        """A statement, once for each row; rows of the same columns."""
         if rows:
             self._keeper.prepared.write(self.connection, statement, rows)
 
@@ -246,19 +247,19 @@ class Book:
         """Everything that changed, in the order of the locks."""
         self.keys.write(self.connection)
         new = [attempt for attempt in self.attempts.values() if attempt.new]
-        self._write(_INSERT_ATTEMPT, [attempt.row for attempt in new])
-        self._write(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
+        self.run(_INSERT_ATTEMPT, [attempt.row for attempt in new])
+        self.run(_INSERT_LINE, [line for attempt in new for line in attempt.lines])
         links = [{"attempt_id": attempt.row["id"], "window_id": id_} for attempt in new for id_ in attempt.window_ids]
-        self._write(_INSERT_LINK, links)
+        self.run(_INSERT_LINK, links)
         changed = [attempt.row for attempt in self.attempts.values() if attempt.changed and not attempt.new]
-        self._write(_UPDATE_ATTEMPT, [{"key": row["id"], **{name: row[name] for name in _ATTEMPT_END}} for row in changed])
-        self._write(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
+        self.run(_UPDATE_ATTEMPT, [{"key": row["id"], **{name: row[name] for name in _ATTEMPT_END}} for row in changed])
+        self.run(_INSERT_CORRECTION, [correction for correction, _ in self._corrections])
         links = [{"correction_id": correction["id"], "window_id": id_} for correction, ids in self._corrections for id_ in ids]
-        self._write(_INSERT_CORRECTION_LINK, links)
+        self.run(_INSERT_CORRECTION_LINK, links)
         counters = [counter for counter in self.counters.values() if counter.changed]
-        self._write(_UPDATE_COUNTER, [{"key": counter.id, "units": counter.units} for counter in counters])
+        self.run(_UPDATE_COUNTER, [{"key": counter.id, "units": counter.units} for counter in counters])
         windows = [window for window in self.windows.values() if window.changed]
         sums = [{"key": window.id, **{name: getattr(window, name) for name in _WINDOW_SUMS}} for window in windows]
-        self._write(_UPDATE_WINDOW, sums)
+        self.run(_UPDATE_WINDOW, sums)
         self._keeper.rollup_writer.write(self.connection, self.rollups)
-        self._write(_INSERT_ENTRY, self.chain.added)
+        self.run(_INSERT_ENTRY, self.chain.added)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from cost.ledger.times import new_id
@@ -171,10 +172,23 @@ def check_texts(provider: str, request_id: str, client: str, features: frozenset
     Raises:
         ValueError: a text that is too long, or with a NUL.
     """
-    limits = [(provider, 64), (request_id, 64), (client, 128), (features_text(features), 128), *((sku, 128) for sku in skus)]
-    for text, chars_max in limits:
-        if len(text) > chars_max or "\0" in text:
-            raise ValueError(f"{text[:chars_max]!r} is longer than {chars_max} characters, or has a NUL")
+    _check_text(request_id, 64)
+    _check_known_texts(provider, client, features, tuple(skus))
+
+
+@lru_cache(maxsize=1024)
+def _check_known_texts(provider: str, client: str, features: frozenset[str], skus: tuple[str, ...]) -> None:
+    """Those that are the same in many rows."""
+    _check_text(provider, 64)
+    _check_text(client, 128)
+    _check_text(features_text(features), 128)
+    for sku in skus:
+        _check_text(sku, 128)
+
+
+def _check_text(text: str, chars_max: int) -> None:
+    if len(text) > chars_max or "\0" in text:
+        raise ValueError(f"{text[:chars_max]!r} is longer than {chars_max} characters, or has a NUL")
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
@@ -183,6 +197,8 @@ def tags_text(tags: Mapping[str, str]) -> str:
     Raises:
         ValueError: more than 16, one that is too long, or one that could be read as another.
     """
+    if not tags:
+        return ","
     if len(tags) > TAGS_MAX:
         raise ValueError(f"{len(tags)} tags are more than {TAGS_MAX}")
     for name, value in tags.items():

@@ -42,8 +42,9 @@ class UsageBuffer:
                 self.lost += 1
 
     def flush(self, run: Run) -> None:
-        """Write everything that waits; what could not be written waits on."""
-        while rows := self._rows[:_BATCH_MAX]:
+        """Write everything that waits now; what could not be written waits on, as what comes meanwhile waits for the next time."""
+        for _ in range(0, len(self._rows), _BATCH_MAX):
+            rows = self._rows[:_BATCH_MAX]
             run([Alone(partial(_write, rows))])
             with self._guard:
                 del self._rows[: len(rows)]
@@ -51,7 +52,7 @@ class UsageBuffer:
 
 def _write(rows: list[tuple[int | None, UsageRow]], book: Book) -> None:
     written = [_columns(book.now_us if at_us is None else at_us, row) for at_us, row in rows]
-    book.connection.execute(_INSERT, written)
+    book.run(_INSERT, written)
     for row in written:
         answered = row["kind"] == "in_house"
         book.rollups.add(

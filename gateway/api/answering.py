@@ -12,6 +12,7 @@ from cost.ledger.terms import tags_text
 from cost.money import Money
 from gateway import errors
 from gateway.api.problems import problem_document
+from gateway.api.whole_answer import WholeAnswer
 from gateway.cache.keys import letters_of
 from gateway.cache.values import Kept, written
 from gateway.errors import GatewayError
@@ -101,7 +102,8 @@ class Answering:
             kept = self._parts.live.look(digest, options, bill, lambda: self._read(received))
         if kept:
             self._parts.limits.pixels(self._caller, kept.width * kept.height)
-            response = self._kept(kept, options, bill, received.started)
+            body = self._kept(kept, options, bill, received.started)
+            headers = (("X-Cost-USD", "0"), ("X-Provider", kept.provider), ("X-Cache", "hit"))
         else:
             image = self._read(received)
             self._parts.limits.pixels(self._caller, image.width * image.height)
@@ -109,15 +111,14 @@ class Answering:
             self.facts = _facts(outcome)
             note_answer(outcome.provider, outcome.cache, degraded=outcome.degraded)
             self._parts.quality.add(image, outcome)
-            headers = {"X-Cost-USD": str(outcome.cost), "X-Provider": outcome.provider or "", "X-Cache": outcome.cache}
             with stage("write"):
-                body = write_outcome(outcome, self._request_id).model_dump_json(exclude_none=True)
-                response = Response(body, 200, headers, mimetype="application/json")
+                body = write_outcome(outcome, self._request_id).model_dump_json(exclude_none=True).encode()
+            headers = (("X-Cost-USD", str(outcome.cost)), ("X-Provider", outcome.provider or ""), ("X-Cache", outcome.cache))
         if not options.dry_run:
-            self._parts.answers.add(bill.request_id, bill.client, digest, response.get_data())
-        return response
+            self._parts.answers.add(bill.request_id, bill.client, digest, body)
+        return WholeAnswer(body, self._request_id, headers)
 
-    def _kept(self, kept: Kept, options: Options, bill: Bill, started: float) -> Response:
+    def _kept(self, kept: Kept, options: Options, bill: Bill, started: float) -> bytes:
         """A kept answer, written without a look at the picture."""
         detections, found = kept.selected(options, letters_of(options.features))
         body = written(
@@ -132,8 +133,7 @@ class Answering:
         )
         self.facts = _facts_of_kept(kept, bill, found)
         note_answer(kept.provider, "hit")
-        headers = [("X-Cost-USD", "0"), ("X-Provider", kept.provider), ("X-Cache", "hit")]
-        return Response(body, headers=headers, content_type="application/json")
+        return body
 
     def _read(self, received: Received) -> Image:
         """The picture; what is wrong with it in our own words, so that it frees an Idempotency-Key as every refusal does."""

@@ -8,18 +8,15 @@ from typing import Any
 from flask import Flask, Request, Response, g, request
 
 from gateway.api.here import here
+from gateway.api.whole_answer import STANDING_HEADERS, WholeAnswer
 from gateway.ids import new_id
+from gateway.logs import Event
 from gateway.monitoring.traffic import note_request
 
 log = logging.getLogger("gateway.requests")
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-_HEADERS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-)
 
 
 def tell_each_request(app: Flask) -> None:
@@ -34,31 +31,28 @@ def tell_each_request(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        seen, asked, headers = here(g), here(request), response.headers
-        headers.add("X-Request-ID", seen.request_id)
-        for name, value in _HEADERS:
-            if name not in headers:
-                headers.add(name, value)
-        note_request(asked.method, _route(asked), response.status_code, time.monotonic() - seen.started)
+        seen, asked = here(g), here(request)
+        if not isinstance(response, WholeAnswer):
+            response.headers.add("X-Request-ID", seen.request_id)
+            for name, value in STANDING_HEADERS:
+                response.headers.setdefault(name, value)
+        route = asked.url_rule.rule if asked.url_rule else None  # the pattern, never the address: that may hold a secret
+        seconds = time.monotonic() - seen.started
+        note_request(asked.method, route, response.status_code, seconds)
         level = logging.DEBUG if asked.path in _QUIET else logging.INFO
         if log.isEnabledFor(level):
-            log.log(level, "request.answered", extra=_facts(seen, asked, response))
+            log.handle(Event(log.name, level, "request.answered", _facts(seen, asked, route, response, seconds)))
         return response
 
 
-def _facts(seen: Any, asked: Request, response: Response) -> dict[str, object]:
+def _facts(seen: Any, asked: Request, route: str | None, response: Response, seconds: float) -> dict[str, object]:
     key = seen.get("key")
     return {
         "request_id": seen.request_id,
         "method": asked.method,
-        "route": _route(asked),
+        "route": route,
         "status": response.status_code,
-        "latency_ms": round((time.monotonic() - seen.started) * 1000, 1),
+        "latency_ms": round(seconds * 1000, 1),
         "client": None if key is None else key.name,
         **seen.facts,
     }
-
-
-def _route(asked: Request) -> str | None:
-    """The pattern, never the address: that may hold a secret."""
-    return asked.url_rule.rule if asked.url_rule else None

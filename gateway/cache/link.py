@@ -1,6 +1,8 @@
 """Redis as a store: a convenience. Whatever is wrong with it, a request loses 50 ms to it, twice at most, and those behind it nothing."""
 
 import contextlib
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +21,9 @@ T = TypeVar("T")
 
 TIMEOUT_S = 0.05
 """To connect, and to read an answer. A Redis that is slower than that is none: the picture is asked for instead."""
+
+_KERNEL_TIMEOUT = struct.pack("@ll", 0, int(TIMEOUT_S * 1_000_000))
+"""A `struct timeval`: socket(7)."""
 
 _MINE = (redis.RedisError, OSError)
 _PAUSE_S = 0.25
@@ -180,6 +185,8 @@ class _OwnConnections:
             if connection is not None:
                 connection.disconnect()
             connection = mine.connection = self._pool.make_connection()
+            connection.connect()  # type: ignore[no-untyped-call]
+            _wait_in_the_kernel(connection)
             mine.outages = self._outages
         mine.used = now
         name = key.encode()
@@ -190,6 +197,15 @@ class _OwnConnections:
     def renew(self) -> None:
         """There was an outage: nobody goes on with what was connected before it."""
         self._outages += 1
+
+
+def _wait_in_the_kernel(connection: Any) -> None:
+    """A socket with a timeout of Python's is polled before each read and write; one with the kernel's own is not, and waits no longer."""
+    opened = connection._get_socket()  # noqa: SLF001 -- redis-py has no other way to it
+    if type(opened) is socket.socket:  # not TLS, which reads as it likes
+        opened.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            opened.setsockopt(socket.SOL_SOCKET, option, _KERNEL_TIMEOUT)
 
 
 def _shown(url: str) -> str:

@@ -195,7 +195,7 @@ def written(
             kept.image,
             b',"detections":',
             detections,
-            f',"provider":{json.dumps(kept.provider)},"model":{json.dumps(kept.model)}{after}'.encode(),
+            f',"provider":{_quoted(kept.provider)},"model":{_quoted(kept.model)}{after}'.encode(),
         )
     )
 
@@ -203,6 +203,9 @@ def written(
 def _call_fields(call: AnsweredCall) -> Sequence[object]:
     usage = ",".join(f"{one.units} {one.sku}" for one in call.usage)
     return call.provider, ",".join(sorted(call.features)), call.model, call.price.nanos, usage
+
+
+_quoted = functools.lru_cache(maxsize=256)(json.dumps)
 
 
 @functools.lru_cache(maxsize=1024)

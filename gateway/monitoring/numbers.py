@@ -70,8 +70,8 @@ class Number:
         self._child(labels).observe(value)
 
     def _child(self, labels: dict[str, str]) -> Any:
-        assert len(labels) == len(self.labels), f"{self.name} has the labels {self.labels}"
-        key = tuple(labels[name] for name in self.labels)
+        assert tuple(labels) == self.labels, f"{self.name} has the labels {self.labels}, in this order"
+        key = tuple(labels.values())
         child = self._children.get(key)
         if child is None:
             with _lock:

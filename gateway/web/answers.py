@@ -19,7 +19,10 @@ Source: https://www.w3.org/TR/CSP3/
 
 def answer_browsers(response: Response) -> Response:
     """Give every page its policy, and a person who meets a problem a page that says what to do."""
-    if response.mimetype == "application/problem+json" and _is_a_person():
+    kind = response.mimetype
+    if kind == "application/json":
+        return response
+    if kind == "application/problem+json" and _is_a_person():
         response = _as_page(response)
     if response.mimetype == "text/html" and not request.path.startswith("/docs"):
         response.headers["Content-Security-Policy"] = _POLICY

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway import answers
 from gateway.answers import AnswerStore
 from gateway.database import prepare_database
 from gateway.ids import new_id
@@ -41,6 +42,21 @@ def test_an_answer_of_another_process_is_waited_for_until_it_is_written(make):
     here, there, id_ = make(), make(), new_id()
     there.add(id_, "shop", "d" * 64, b"{}")
     assert here.find(id_, "shop") is not None
+
+
+def test_what_comes_while_others_are_written_waits_for_the_next_time(make, monkeypatch):
+    """Else a busy gateway writes without a pause, a few answers a transaction."""
+    store, begun = make(), []
+
+    def busy(engine):
+        begun.append(store.add(new_id(), "shop", "d" * 64, b"{}"))
+        return write_transaction(engine)
+
+    write_transaction = answers.write_transaction
+    monkeypatch.setattr(answers, "write_transaction", busy)
+    store.add(new_id(), "shop", "d" * 64, b"{}")
+    store.flush()
+    assert len(begun) <= 2  # this one, and perhaps the store's own thread
 
 
 @pytest.mark.parametrize("id_", ["", "x", "batch", "0" * 26, "7" * 26, "ü" * 26, "a" * 5_000])

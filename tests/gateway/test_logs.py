@@ -1,7 +1,14 @@
+import io
 import json
 import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
 
-from gateway.logs import JsonFormatter
+import pytest
+
+from gateway.logs import JsonFormatter, LinesBehind
 
 
 def line_of(**fields):
@@ -23,3 +30,55 @@ def test_a_traceback_is_a_field():
     error = ValueError("why")
     record = logging.makeLogRecord({"msg": "request.failed", "exc_info": (ValueError, error, None)})
     assert "ValueError: why" in json.loads(JsonFormatter().format(record))["traceback"]
+
+
+@pytest.mark.parametrize("text", ["\u2028", "é", "half a character: \ud800", "\x85"])
+def test_a_line_is_ascii_whatever_a_client_has_sent(text):
+    line = line_of(client=text)
+    assert line.isascii()
+    assert json.loads(line)["client"] == text
+
+
+def test_what_is_no_json_is_written_as_text():
+    assert json.loads(line_of(path=Path("/a"), kind=int))["path"] == "/a"
+
+
+class TestLinesBehind:
+    @pytest.fixture
+    def stream(self):
+        return io.StringIO()
+
+    @pytest.fixture
+    def log(self, stream):
+        handler = LinesBehind(stream)
+        handler.setFormatter(JsonFormatter())
+        log = logging.Logger("mine", logging.INFO)
+        log.addHandler(handler)
+        return log
+
+    def test_a_line_is_written_a_moment_later(self, log, stream):
+        log.info("request.answered")
+        assert not stream.getvalue()
+        give_up_at = time.monotonic() + 5
+        while not stream.getvalue():
+            assert time.monotonic() < give_up_at
+            time.sleep(0.01)
+        assert stream.getvalue().count("\n") == 1
+
+    def test_a_warning_brings_all_before_it_along_at_once_and_in_order(self, log, stream):
+        log.info("first")
+        log.info("second")
+        log.warning("third")
+        assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["first", "second", "third"]
+
+    def test_a_record_that_cannot_be_written_takes_no_other_with_it(self, log, stream, capsys):
+        log.info("first")
+        log.info("%d", "no number")
+        log.warning("third")
+        assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["first", "third"]
+        assert "no number" in capsys.readouterr().err
+
+    def test_a_process_that_ends_loses_none(self):
+        code = "import logging; from gateway.logs import log_as_json; log_as_json(); [logging.info('one') for _ in range(100)]"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        assert told.stdout.count('"event":"one"') == 100
