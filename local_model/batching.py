@@ -2,8 +2,9 @@
 
 No wait when idle: a picture that finds the model free starts at once. Under load batches fill by themselves while those before are
 computed; only then, and for at most `wait_ms_max`, the model waits for as many pictures as last time, since those clients come again.
-Decoding and letterboxing run in a few threads ahead of the model, suppression in one behind it: the model does nothing but compute. On a
-CPU it computes several batches side by side, a lane a core: threads that share one batch wait for each other, lanes never do.
+With a GPU, decoding and letterboxing run in a few threads ahead of the model, suppression in one behind it: the model does nothing but
+compute. On a CPU several batches are computed side by side, a lane a core: threads that share one batch wait for each other, lanes never
+do. There is no core besides to be ahead on, so a lane does all of it: whatever is handed from thread to thread leaves its cache behind.
 """
 
 import threading
@@ -74,7 +75,7 @@ class Batcher:
         lanes: threads that call `forward`, each with a batch of its own.
         wait_ms_max: for a batch to fill, and only under load.
         queue_max: pictures that may wait for the model; one more is refused at once.
-        preparers: threads that decode and letterbox; as many as there are cores, and at most 8, by default.
+        ahead: whether there are cores besides to decode on ahead of the lanes, and to suppress on behind them; else the lanes do that, too.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Batcher:
         lanes: int = 1,
         wait_ms_max: float = 5.0,
         queue_max: int = 32,
-        preparers: int | None = None,
+        ahead: bool = True,
     ) -> None:
         self.counts = Counts(images_max)
         self._predictor = predictor
@@ -99,13 +100,20 @@ class Batcher:
         self._free_lanes = 0
         self._closing = False
         self._change = threading.Condition()
-        self._preparers = ThreadPoolExecutor(preparers or min(cores(), 8), thread_name_prefix="prepare")
+        self._ahead = ahead
+        self._preparers = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="prepare")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._finisher.submit(int)  # its thread is made here, and not by a lane that gives way: it would do as its maker does
         self._unfinished = threading.Semaphore(lanes + _BATCHES_AHEAD)
         self._lanes = [threading.Thread(target=self._run, name=f"batches-{number}", daemon=True) for number in range(lanes)]
         for lane in self._lanes:
             lane.start()
+
+    @classmethod
+    def of(cls, predictor: Any, **settings: Any) -> "Batcher":
+        """Of the sizes that suit the predictor's device, but for these settings."""
+        sizes = {"images_max": predictor.images_max, "lanes": predictor.lanes, "queue_max": 4 * predictor.images_max}
+        return cls(predictor, **({"ahead": predictor.ahead} | sizes | settings))
 
     @property
     def waiting(self) -> int:
@@ -144,8 +152,13 @@ class Batcher:
             if self.waiting >= self._queue_max:
                 self.counts.overloaded += 1
                 raise Overloaded(f"{self.waiting} pictures wait for the model already.")
-            self._preparing += 1
-        self._preparers.submit(self._prepare, item)
+            if self._ahead:
+                self._preparing += 1
+            else:
+                self._waiting.append(item)
+                self._change.notify_all()
+        if self._ahead:
+            self._preparers.submit(self._prepare_ahead, item)
         try:
             return item.future.result(None if deadline is None else max(deadline - time.monotonic(), 0))
         except TimeoutError:
@@ -161,6 +174,14 @@ class Batcher:
         self._preparers.shutdown()
         self._finisher.shutdown()
 
+    def _prepare_ahead(self, item: _Item) -> None:
+        self._prepare(item)
+        with self._change:
+            self._preparing -= 1
+            if item.square is not None:
+                self._waiting.append(item)
+            self._change.notify_all()
+
     def _prepare(self, item: _Item) -> None:
         try:
             if item.deadline > time.monotonic():
@@ -173,23 +194,24 @@ class Batcher:
             self._fail(item, error)
         finally:
             item.picture = None
-            with self._change:
-                self._preparing -= 1
-                if item.square is not None:
-                    self._waiting.append(item)
-                self._change.notify_all()
 
     def _run(self) -> None:
         give_way()  # what answers holds Python's lock, and all wait for it if it waits for a core
         size = 1
         while batch := self._next_batch(expected=size):
             size = len(batch)
-            now = time.monotonic()
-            alive = [item for item in batch if item.deadline > now]
-            for item in batch:
-                if item.deadline <= now:
-                    self._expire(item)
-            self._answer(alive)
+            if not self._ahead:
+                for item in batch:
+                    self._prepare(item)
+            self._answer([item for item in batch if self._still_wanted(item)])
+
+    def _still_wanted(self, item: _Item) -> bool:
+        if item.square is None:
+            return False
+        if item.deadline > time.monotonic():
+            return True
+        self._expire(item)
+        return False
 
     def _next_batch(self, expected: int) -> list[_Item]:
         """This lane's share of what waits, once there is enough of it; nothing when closed and empty."""
@@ -226,7 +248,11 @@ class Batcher:
         with self._change:
             self.counts.batch_ran([started - item.came_at for item in batch], forward_s)
             self._regain()
-        self._finisher.submit(self._finish, batch, raw, round(forward_s * 1e6 / (len(batch) * len(self._lanes))))
+        machine_us = round(forward_s * 1e6 / (len(batch) * len(self._lanes)))
+        if self._ahead:
+            self._finisher.submit(self._finish, batch, raw, machine_us)
+        else:
+            self._finish(batch, raw, machine_us)
 
     def _split(self, batch: list[_Item], error: Exception) -> None:
         if no_memory := self._predictor.ran_out_of_memory(error):

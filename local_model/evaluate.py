@@ -53,7 +53,7 @@ class _OnAllCores:
 
     def __init__(self, predictor: Any) -> None:
         self.model: str = predictor.model
-        self._batcher = Batcher(predictor, images_max=predictor.images_max, lanes=predictor.lanes, queue_max=BATCH)
+        self._batcher = Batcher.of(predictor, queue_max=BATCH)
         self._callers = ThreadPoolExecutor(BATCH)
 
     def predict(self, pictures: list[Pixels]) -> list[Any]:

@@ -140,8 +140,7 @@ class Models:
             for load in self._loads:
                 predictor = load()
                 predictor.warm()
-                size = {"images_max": predictor.images_max, "lanes": predictor.lanes, "queue_max": 4 * predictor.images_max}
-                made.append(Served(predictor, Batcher(predictor, **(size | self._settings))))
+                made.append(Served(predictor, Batcher.of(predictor, **self._settings)))
         except BaseException:
             _close(made)
             raise

@@ -50,6 +50,7 @@ class Predictor:
     Attributes:
         images_max: pictures in a batch that this device computes well.
         lanes: batches that it computes side by side.
+        ahead: whether cores are free to prepare pictures on while it computes.
     """
 
     def __init__(self, chosen: detector.Detector, device: torch.device, lanes: int = 1) -> None:
@@ -59,6 +60,7 @@ class Predictor:
         self.name, self.version = chosen.name, chosen.version
         self.lanes = lanes
         self.images_max = 32 if device.type == "cuda" else 8
+        self.ahead = device.type == "cuda"
         self._pass: CpuPass | CudaPass = CudaPass(chosen, device, self.images_max) if device.type == "cuda" else CpuPass(chosen)
 
     @classmethod

@@ -187,7 +187,7 @@ def _load(loading: Future[Batcher], processes: int) -> None:
 
         predictor = Predictor.load(processes=processes)
         predictor.warm()
-        loading.set_result(Batcher(predictor, images_max=predictor.images_max, lanes=predictor.lanes, queue_max=4 * predictor.images_max))
+        loading.set_result(Batcher.of(predictor))
     except Exception as error:  # noqa: BLE001 -- told to everyone who waits for it
         loading.set_exception(error)
 

@@ -57,9 +57,9 @@ def numbered():
     return Numbered()
 
 
-@pytest.fixture
-def batcher(numbered):
-    made = Batcher(numbered, images_max=4, wait_ms_max=1.0, queue_max=8)
+@pytest.fixture(params=[True, False], ids=["ahead", "in the lanes"])
+def batcher(numbered, request):
+    made = Batcher(numbered, images_max=4, wait_ms_max=1.0, queue_max=8, ahead=request.param)
     yield made
     numbered.go.set()
     made.close()
@@ -186,7 +186,8 @@ def test_whether_there_is_a_place_is_told_without_a_picture(numbered, batcher, t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
-def test_the_network_gives_way_to_what_answers(numbered, batcher, monkeypatch):
+def test_the_network_gives_way_to_what_answers(numbered, monkeypatch):
+    batcher = Batcher(numbered, ahead=True)
     here = {}
 
     def niceness_of(step):
@@ -202,6 +203,7 @@ def test_the_network_gives_way_to_what_answers(numbered, batcher, monkeypatch):
         monkeypatch.setattr(numbered, step, niceness_of(step))
     batcher.predict(picture(1))
     usual = os.getpriority(os.PRIO_PROCESS, 0)
+    batcher.close()
     assert here == {"prepare": usual, "forward": max(usual, 10), "finish": usual}
 
 

@@ -271,7 +271,7 @@ def alive(process_id):
 class Slow:
     """Takes until it is let go to load."""
 
-    name, version, model, images_max, lanes = "slow", "1", "slow 1", 4, 1
+    name, version, model, images_max, lanes, ahead = "slow", "1", "slow 1", 4, 1, True
 
     def __init__(self, go):
         assert go.wait(10)
