@@ -179,19 +179,19 @@ class _OwnConnections:
         Raises:
             redis.RedisError, OSError: and the connection is closed.
         """
-        mine, now = self._mine, time.monotonic()
+        mine, now, outages = self._mine, time.monotonic(), self._outages
         connection = getattr(mine, "connection", None)
-        if connection is None or mine.outages != self._outages or now - mine.used > self._IDLE_S_MAX:
+        if connection is None or mine.outages != outages or now - mine.used > self._IDLE_S_MAX:
             if connection is not None:
                 connection.disconnect()
-            connection = mine.connection = self._pool.make_connection()
+            connection = self._pool.make_connection()
             connection.connect()  # type: ignore[no-untyped-call]
             _wait_in_the_kernel(connection)
-            mine.outages = self._outages
-        mine.used = now
+        mine.connection = None  # kept only if all goes well
         name = key.encode()
         connection.send_packed_command([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name)], check_health=False)
         value: bytes | None = connection.read_response()
+        mine.connection, mine.used, mine.outages = connection, now, outages
         return value
 
     def renew(self) -> None:
