@@ -22,6 +22,7 @@ MIN_RANKED = 15  # fewer confidences of one label than this, and its ranks are t
 LABELS_MAX = 120  # the rarest labels beyond this many are not learned about
 SHAPES = 5  # columns of a rank's shape: constant, slope, two bends, the top
 VOTE_WIDTH = 2 * SHAPES - 1 + 2  # shape of the rank in its label, shape of the rank in all (constant only once), count, size
+RANK_OF_ALL = SHAPES  # which of these columns is the rank in all itself
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from cost.escalation.belief import Belief
 from cost.escalation.box_votes import FACTS, STAKE, BoxVotes, State, fused_rewards
 from cost.escalation.evidence import Encoder, Evidence, Floats
 from cost.escalation.policy import COMBINED, Policy, StateModel, choose_labels, common_features, expected_reward, features_of
@@ -48,6 +49,7 @@ class Learning:
         together: state -> (n,) reward of its boxes combined by votes that have not seen the record, NaN where unknown.
         facts: state -> (n, FACTS) what those votes say of the record.
         weight: (n,) how much each record counts, see `Records.stakes`.
+        belief: whose votes combine the answers, where nobody tells the truth.
     """
 
     records: Records
@@ -59,10 +61,11 @@ class Learning:
     together: Mapping[State, Floats] = field(default_factory=dict)
     facts: Mapping[State, Floats] = field(default_factory=dict)
     weight: Floats = field(default_factory=lambda: np.ones(0))
+    belief: Belief | None = None
 
     def usable(self, state: State) -> NDArray[np.bool_]:
-        """(n,) where everybody in the state answered, and how good an answer would have been is known."""
-        usable = np.ones(len(self.fold), dtype=np.bool_) if self.truth is None else self.known.copy()
+        """(n,) where everybody in the state answered, and how good an answer would have been is known or believed."""
+        usable = np.ones(len(self.fold), dtype=np.bool_) if self.truth is None or self.belief is not None else self.known.copy()
         for p in state:
             blind = self.truth is None or self.records.opaque(p)
             usable &= np.isfinite(self.records.rewards[p]) if blind else self.evidence[p].answered
@@ -91,16 +94,17 @@ class Fitted:
     ridge: Floats  # (features,) how far each weight is held back
 
 
-def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | None = None) -> Policy:
+def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | Belief | None = None) -> Policy:
     """A policy for these records' providers at these prices.
 
     Args:
         records: pictures with a truth, verdicts or a reference; a few hundred say much, a few dozen little.
         prices_usd: provider -> dollars a call, for planning beyond the next call. Providers without one are left out.
-        believed: (n, labels) what `consensus.believe` makes of records without a truth.
+        believed: what is thought true of records without a truth: one label by `belief.believe_one`, tags by `consensus.believe`;
+            of these very records `without_truth`, whose vocabulary it is in.
     """
     providers = tuple(p for p in records.providers if p in prices_usd)
-    learning = prepare(records.take(range(min(len(records), ROWS_MAX))), None if believed is None else believed[:ROWS_MAX])
+    learning = prepare(records.take(range(min(len(records), ROWS_MAX))), believed)
     pull = choose_pull(learning, providers) if believed is None else BELIEF_PULL
     known_states = states_of(learning, providers)
     boxes: BoxVotes | None = None
@@ -126,10 +130,12 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
                 continue
             onward[p], gain = ridges.solve(value[after] - here.leaf[:, None], states[after].usable)
             net = here.leaf[:, None] + gain - per_stake * prices_usd[p]
-            better = (net > value[state]) & np.isfinite(value[after])
+            better = (net > value[state]) & states[state].usable[:, None]
             value[state] = np.where(better, net, value[state])
-            reward[state] = np.where(better, reward[after], reward[state])
-            spend[state] = np.where(better, prices_usd[p] + spend[after], spend[state])
+            # Who wasn't asked about a picture would have been worth, and have led to, what is expected.
+            asked = states[after].usable[:, None]
+            reward[state] = np.where(better, np.where(asked, reward[after], here.leaf[:, None] + gain), reward[state])
+            spend[state] = np.where(better, prices_usd[p] + np.where(asked, spend[after], np.nanmean(spend[after], axis=0)), spend[state])
         models[state] = StateModel(here.model.votes, here.model.candidates, here.model.worth, onward)
     rows: NDArray[np.bool_] = np.isfinite((spend[frozenset()] + reward[frozenset()]).sum(axis=1))
     if not rows.any():
@@ -150,13 +156,15 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | No
     )
 
 
-def prepare(records: Records, believed: Floats | None = None) -> Learning:
+def prepare(records: Records, believed: Floats | Belief | None = None) -> Learning:
     """The records as arrays."""
     encoder = Encoder.fit(records)
     known = np.array([t is not None for t in records.truth], dtype=np.bool_)
-    truth = believed
-    if believed is not None:
-        known[:] = True
+    truth, belief = None, None
+    if isinstance(believed, Belief):
+        truth, known, belief = believed.chances[: len(records)], believed.compared[: len(records)], believed
+    elif believed is not None:
+        truth, known = believed[: len(records)], np.ones(len(records), dtype=np.bool_)
     elif known.any() and not records.boxes and combinable(records):
         place = {label: k for k, label in enumerate(encoder.vocabulary)}
         truth = np.zeros((len(records), len(place)))
@@ -165,7 +173,8 @@ def prepare(records: Records, believed: Floats | None = None) -> Learning:
                 if label in place:
                     truth[i, place[label]] = 1.0
     fold = np.arange(len(records)) % FOLDS
-    return Learning(records, encoder, encoder.encode(records.answers), truth, known, fold, weight=records.stakes())
+    evidence = encoder.encode(records.answers)
+    return Learning(records, encoder, evidence, truth, known, fold, weight=records.stakes(), belief=belief)
 
 
 def combinable(records: Records) -> bool:
@@ -223,6 +232,9 @@ def _cross_fit(learning: Learning, seeing: Sequence[str], rows: NDArray[np.intp]
     kind = learning.records.kind
     truth = learning.truth[rows]
     evidence = {p: learning.evidence[p].take(rows) for p in seeing}
+    if learning.belief is not None:  # it was not fitted to be right about these, so there is nothing to leave out
+        votes = learning.belief.votes(seeing)
+        return votes, votes.probabilities(evidence, len(rows))
     shapes = shapes_for(truth.shape[1], len(seeing))
     whole = fit_votes(kind, seeing, evidence, truth, pull, shapes=shapes)
     left_out = np.zeros(truth.shape)
@@ -276,10 +288,12 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
         bases = np.column_stack([base[c] for c in candidates])
         beyond = np.full((n, len(candidates)), np.nan)
         beyond[rows] = real - bases
-        worth, beyond = Ridges(learning, all_features, usable, ridge).solve(beyond, usable)
+        telling = learning.known if learning.belief is not None else np.ones(n, dtype=np.bool_)
+        worth, beyond = Ridges(learning, all_features, usable, ridge).solve(beyond, usable & telling)
         expected = np.clip(bases + beyond[rows], 0.0, 1.0)
         best = expected.argmax(axis=1)
-        leaf[rows], realised[rows] = expected[np.arange(len(rows)), best], real[np.arange(len(rows)), best]
+        leaf[rows] = expected[np.arange(len(rows)), best]
+        realised[rows] = np.where(telling[rows], real[np.arange(len(rows)), best], leaf[rows])
     else:
         leaf[rows] = 0.0
     return Fitted(StateModel(votes, candidates, worth, {}), usable, all_features, leaf, realised, ridge)

@@ -1,38 +1,38 @@
 """Learning while answering: nothing is known at the start, nobody tells the truth, and only what was paid for is seen.
 
-The first pictures are shown to several providers. Who bears out the others most often is the anchor: what it says stands for the truth
-from then on, and escalations that are paid anyway teach where the others differ from it. That is agreement, and no claim of accuracy: but a
-truth that is believed anew from pairs of answers drifts towards whoever was asked most.
+The first pictures are shown to all providers. Whom the others bear out, as far as its price allows to ask it, is the anchor: from then on
+it is asked where the cheapest may be wrong. What such a pair of answers says of the truth is `belief`'s, and escalations that are paid
+anyway teach where a second answer is worth its price. A third provider is left alone: those that err alike bear each other out.
 
 Looking is dear, so it is done where it is not wasted: on pictures of which the cheapest provider is unsure, where another would be asked
-anyway; and a provider that is both dearer and worse than another is not looked at for long.
+anyway. But a wrong anchor costs more than all looks, and from a few dozen pictures it is a guess.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
+from cost.escalation.belief import believe_one
 from cost.escalation.consensus import believe
-from cost.escalation.evidence import Encoder, Floats
+from cost.escalation.evidence import Encoder
 from cost.escalation.fit import ROWS_MIN, TooFewRecords, fit
 from cost.escalation.policy import Policy
 from cost.money import Money
 from cost.pacing import Pacer
 from cost.records import Records
 
-LOOK_SHARE = 0.08  # of the budget, for showing pictures to several: who is right how often can't be known otherwise
-LOOK_SHARE_TAGS = 0.15  # where answers are sets, there is no anchor, and more must be known
-LOOK_FIRST = 30  # pictures that everybody is shown
-LOOK_MAX = 400  # pictures shown to several; more teach little more
-LOOK_UNTIL = 0.33  # share of all pictures by which looking ends
+LOOK_SHARE = 0.15  # of the budget, for showing pictures to all: who is right how often can't be known otherwise
+LOOK_MAX = 80  # pictures shown to all; more teach little more
+LOOK_MAX_TAGS = 400  # where answers are sets, there is no anchor, and more must be known
 UNSURE = 0.3  # share of pictures of which the cheapest provider counts as unsure
-ANYWAY_EVERY = 20  # one picture in so many is looked at however sure the cheapest is
+RANKED_MIN = 4  # of fewer pictures than this nobody can say which are the unsure ones
+REACH = 1 / 3  # power: twice as many pictures that can be paid gain a quarter more, since those most worth it come first
+REACH_MAX = 0.5  # share of pictures beyond which another answer hardly ever gains
 ANCHOR_MIN = 25  # fewer pictures than this that everybody could be shown, and no anchor is chosen
-CLEARLY = 0.15  # so much more often right is no chance, after so few pictures
-JUDGES_MIN = 3  # two that differ say nothing about who is right
 CHEAP = 0.05  # of the dearest price: so cheap a provider may be asked about every picture
 LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
 GROWTH = 1.5  # fitted again when so many times the pictures have been seen
@@ -66,41 +66,83 @@ def learn_online(run: Run) -> None:
     n = len(run.test)
     affordable = run.limit.nanos // max(run.dearest.nanos, 1)
     if min(affordable // 2, n) < ROWS_MIN:  # too little money to learn anything with
-        run.ask(range(n), [min(run.test.providers, key=lambda p: run.prices[p])])
-        return
+        run.ask(range(n), [_cheapest(run)])
     # An anchor that was chosen from a handful of pictures is a guess; and among sets nobody's is the truth.
-    anchored = run.test.kind == "label" and affordable * LOOK_SHARE >= ANCHOR_MIN
-    share = LOOK_SHARE if anchored else LOOK_SHARE_TAGS
-    first = min(max(int(affordable * share), ROWS_MIN), affordable // 2, LOOK_FIRST if anchored else LOOK_MAX, n)
-    run.ask(range(first), run.test.providers)
-    at, looked = first, list(range(first))
-    judges = list(run.test.providers)
-    if anchored:
-        judges = worth_a_look(run, looked)
-        at, looked = _look_where_unsure(run, looked, judges, Money(int(run.limit.nanos * share)))
-    anchor = _most_borne_out(run, looked, judges) if anchored else None
-    shown, pacer = at, Pacer(lambda _: 0.0)
+    elif run.test.kind == "label" and affordable * LOOK_SHARE >= ANCHOR_MIN:
+        _learn_with_an_anchor(run)
+    else:
+        _learn_from_all(run, min(max(int(affordable * LOOK_SHARE), ROWS_MIN), affordable // 2, LOOK_MAX_TAGS, n))
+
+
+def _learn_with_an_anchor(run: Run) -> None:
+    """The cheapest provider, and another one that is asked where that is worth its price."""
+    base, n, pacer = _cheapest(run), len(run.test), Pacer(lambda _: 0.0)
+    cheap = run.prices[base].nanos <= CHEAP * max(m.nanos for m in run.prices.values())
+    at, shown = _look(run, base, cheap)
+    if at == n:
+        return
+    anchor = choose_anchor(run, base, shown)
+    asked = {base, anchor} if anchor != base else set(run.test.providers)
     while at < n:
-        seen = run.seen([*range(shown), *range(max(shown, at - LATEST_MAX), at)])
-        end = min(int(at * GROWTH) + 20, n)
+        end, seen = _next_fit(at, n), run.seen(range(max(0, at - LATEST_MAX), at)).only(asked)
         try:
-            policy = fit(seen, run.usd, _taken_for_true(seen, anchor))
+            policy = fit(seen, run.usd, believe_one(seen, anchor))
+        except TooFewRecords:
+            run.ask(range(at, end), [base])
+        else:
+            policy = _first(policy, base) if cheap else policy
+            run.run(policy, pacer.follow(policy.multiplier_for), at, end)
+        at = end
+
+
+def _learn_from_all(run: Run, first: int) -> None:
+    """Whoever is expected to be worth its price is asked, as it was learned from pictures that everybody was shown."""
+    n, pacer = len(run.test), Pacer(lambda _: 0.0)
+    run.ask(range(first), run.test.providers)
+    at = first
+    while at < n:
+        end = _next_fit(at, n)
+        seen = run.seen([*range(first), *range(max(first, at - LATEST_MAX + first), at)])
+        try:
+            policy = fit(seen, run.usd, believe(seen) if seen.kind == "tags" else believe_one(seen))
         except TooFewRecords:  # many pictures were not answered by everybody: see some more before deciding by them
-            run.ask(range(at, end), [min(judges, key=lambda p: run.prices[p])])
+            run.ask(range(at, end), [_cheapest(run)])
         else:
             run.run(policy, pacer.follow(policy.multiplier_for), at, end)
         at = end
 
 
-def worth_a_look(run: Run, looked: Sequence[int]) -> list[str]:
-    """All but those that are both dearer and clearly more seldom right than another; three at least."""
-    providers = run.test.providers
-    right = rightness(run.seen(looked))
-    kept = [p for p in providers if not any(right[o] >= right[p] + CLEARLY and run.prices[o] < run.prices[p] for o in providers)]
-    for p in sorted(providers, key=lambda p: -right[p]):
-        if len(kept) < JUDGES_MIN and p not in kept:
-            kept.append(p)
-    return kept
+def _look(run: Run, base: str, cheap: bool) -> tuple[int, list[int]]:
+    """Show pictures to everybody while there is money for it; where a cheap base is sure, it answers alone.
+
+    Returns: the next picture, and those that were shown.
+    """
+    at, spent, purse = 0, 0, int(run.limit.nanos * LOOK_SHARE)
+    shown: list[int] = []
+    sureness: list[float] = []
+    while spent + run.dearest.nanos <= purse and len(shown) < LOOK_MAX and at < len(run.test):
+        unsure = True
+        if cheap:  # it is asked about the picture anyway, so its answer may be looked at
+            sureness.append(max((one.confidence or 0.0 for one in run.test.answers[base][at] or ()), default=0.0))
+            unsure = len(sureness) >= RANKED_MIN and np.mean(np.array(sureness) < sureness[-1]).item() < UNSURE
+        run.ask([at], run.test.providers if unsure else [base])
+        if unsure:
+            shown.append(at)
+            spent += run.dearest.nanos
+        at += 1
+    return at, shown
+
+
+def choose_anchor(run: Run, base: str, shown: Sequence[int]) -> str:
+    """Who gains most over the base where it is asked, by what the others bear out, and can be paid for the most pictures."""
+    right = rightness(run.seen(shown))
+    spare = max(run.limit.nanos / len(run.test) - run.prices[base].nanos, 0.0)
+    worth = {base: 0.0}
+    for p in run.test.providers:
+        if p != base:
+            reach = min(spare / run.prices[p].nanos, REACH_MAX) if run.prices[p].nanos else REACH_MAX
+            worth[p] = (right[p] - right[base]) * reach**REACH
+    return max(worth, key=lambda p: worth[p])
 
 
 def rightness(seen: Records) -> dict[str, float]:
@@ -113,45 +155,16 @@ def rightness(seen: Records) -> dict[str, float]:
     return right
 
 
-def _look_where_unsure(run: Run, looked: list[int], judges: Sequence[str], money: Money) -> tuple[int, list[int]]:
-    """Show pictures to the judges while there is money for it; where the cheapest is sure, it answers alone.
-
-    Returns: the next picture, and those that were shown.
-    """
-    base = min(judges, key=lambda p: run.prices[p])
-    cheap = run.prices[base].nanos <= CHEAP * max(run.prices[p].nanos for p in judges)
-    cost = sum((run.prices[p] for p in judges), Money(0))
-    started, at, n = run.spent, len(looked), len(run.test)
-    sureness = [_surest(run.test, base, i) for i in range(at)]
-    while run.spent - started + cost <= money and at < n * LOOK_UNTIL and len(looked) < LOOK_MAX:
-        unsure = True
-        if cheap:
-            sureness.append(_surest(run.test, base, at))
-            unsure = np.mean(np.array(sureness) <= sureness[-1]).item() <= UNSURE or at % ANYWAY_EVERY == 0
-        run.ask([at], judges if unsure else [base])
-        if unsure:
-            looked.append(at)
-        at += 1
-    return at, looked
+def _first(policy: Policy, base: str) -> Policy:
+    """Before anybody else this one is asked: what it costs is nothing beside what the others' answers would be worth with its own."""
+    start: frozenset[str] = frozenset()
+    onward = {p: gain for p, gain in policy.states[start].onward.items() if p == base}
+    return replace(policy, states={**policy.states, start: replace(policy.states[start], onward=onward)}) if onward else policy
 
 
-def _surest(records: Records, provider: str, i: int) -> float:
-    """Only looked at where the provider is asked about the picture anyway."""
-    return max((one.confidence or 0.0 for one in records.answers[provider][i] or ()), default=0.0)
+def _next_fit(at: int, n: int) -> int:
+    return min(int(at * GROWTH) + 20, n)
 
 
-def _most_borne_out(run: Run, looked: Sequence[int], judges: Sequence[str]) -> str:
-    right = rightness(run.seen(looked))
-    return max(judges, key=lambda p: right[p])
-
-
-def _taken_for_true(seen: Records, anchor: str | None) -> Floats:
-    """(n, labels) what the anchor says where it was asked, else what is believed."""
-    believed = believe(seen)
-    if anchor is not None:
-        place = {label: k for k, label in enumerate(Encoder.fit(seen.without_truth()).vocabulary)}
-        for i, answer in enumerate(seen.answers[anchor]):
-            for one in answer or ():
-                believed[i] = 0.0
-                believed[i, place[one.label]] = 1.0
-    return believed
+def _cheapest(run: Run) -> str:
+    return min(run.test.providers, key=lambda p: run.prices[p])

@@ -34,6 +34,7 @@ class VoteModel:
         table: (1 + providers * (2 + labels * shapes), labels) the confusion table, bias first.
         votes: (providers, VOTE_WIDTH) weights of a provider's vote for what it names.
         silent: expected number of true labels that nobody named (a set of tags only).
+        named_only: whether a label that nobody named has no chance (one label only; of tags it never has).
     """
 
     kind: Kind
@@ -42,13 +43,15 @@ class VoteModel:
     table: Floats
     votes: Floats
     silent: float = 0.0
+    named_only: bool = False
 
     def probabilities(self, evidence: Evidence, n: int) -> Floats:
         """(n, labels): each label's probability. Of tags, only what somebody named can be answered: the rest is 0."""
         logits = self._logits(evidence, n)
-        if self.kind == "label":
-            return _softmax(logits)
-        return np.where(_named(self.providers, evidence, n, self.table.shape[1]), _sigmoid(logits), 0.0)
+        chances = _softmax(logits) if self.kind == "label" else _sigmoid(logits)
+        if self.kind == "label" and not self.named_only:
+            return chances
+        return np.where(_named(self.providers, evidence, n, self.table.shape[1]), chances, 0.0)
 
     def _logits(self, evidence: Evidence, n: int) -> Floats:
         logits: Floats = _design(self.providers, evidence, n, self.table.shape[1], self.shapes) @ self.table

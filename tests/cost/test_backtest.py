@@ -18,6 +18,8 @@ BARS = {
     "MCT_PASCAL": {10: 78.6},
 }
 ONLINE_BARS = {"FERPLUS": {2: 75.0, 3.5: 81.3, 5: 83.5}, "RAFDB": {2: 67.4, 3.5: 69.5, 5: 71.4}}
+ONLINE_MISSED = {("FERPLUS", 2), ("FERPLUS", 3.5), ("RAFDB", 2)}
+ONLINE_SHORT = "to find out who is best takes some 80 pictures shown to all, a tenth of so small a budget; on RAFDB at 2 that is not all"
 SEEDS = (1, 5, 10, 50, 100)
 
 
@@ -139,7 +141,7 @@ def test_recorded_faces_reach_more_than_one_threshold_with_few_records(routing):
                 budget,
                 bar,
                 True,
-                marks=pytest.mark.xfail(reason="learning online is not there yet: up to 1.6 points short", strict=False),
+                marks=[pytest.mark.xfail(reason=ONLINE_SHORT, strict=False)] if (name, budget) in ONLINE_MISSED else [],
             )
             for name, bars in ONLINE_BARS.items()
             for budget, bar in bars.items()
