@@ -46,7 +46,7 @@ def test_the_gallery_is_judged_by_keys_and_the_numbers_move(walk, experiment):
         page = person.page
         person.log_in(ADMIN)
         page.goto("/experiments")
-        page.get_by_role("link", name="trial").click()
+        person.follow(page.get_by_role("link", name="trial"))
         summary = page.locator("#summary")
         assert "who is right where they differ nobody has said" in summary.inner_text()
         assert person.serious() == []
@@ -80,7 +80,7 @@ def test_fifty_verdicts_decide_without_a_truth_and_buttons_do_what_keys_do(walk,
         page.locator(".picture").last.get_by_role("button", name="none").click()
         page.get_by_text("people call it right for 98.1 %").wait_for()
         page.get_by_label("Label").select_option(index=1)
-        page.get_by_role("button", name="Show").click()
+        person.follow(page.get_by_role("button", name="Show"))
         assert "label=" in page.url
         assert not person.overflows()
         assert person.serious() == []

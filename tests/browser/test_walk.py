@@ -1,7 +1,6 @@
 """What a person of finance does with the pages, in a real browser. `make test-browser` runs all of it and keeps screenshots."""
 
 import csv
-import re
 
 import pytest
 
@@ -29,15 +28,15 @@ def test_a_newcomer_finds_the_login_and_finance_reads_the_month_down_to_its_rows
         for who in ("Finance", "Engineers", "Choosing providers"):
             assert page.get_by_text(who, exact=True).is_visible()
         assert person.serious() == []
-        page.get_by_role("link", name="Costs", exact=True).first.click()
+        person.follow(page.get_by_role("link", name="Costs", exact=True).first)
         page.get_by_label("API key").fill(gateway.finance)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(re.compile(r"/costs$"))
-        page.get_by_role("link", name="7 days").click()
+        person.follow(page.get_by_role("button", name="Log in"))
+        assert page.url.endswith("/costs")
+        person.follow(page.get_by_role("link", name="7 days"))
         spent = person.figure("Spent").locator("[title]")
         exact = spent.get_attribute("title")
         assert person.serious() == []
-        spent.click()
+        person.follow(spent)
         assert person.figure("Spent").inner_text().startswith(exact)
         assert page.get_by_role("row").count() > 10
         assert person.serious() == []
@@ -45,7 +44,7 @@ def test_a_newcomer_finds_the_login_and_finance_reads_the_month_down_to_its_rows
             page.get_by_role("link", name="All rows as CSV").click()
         rows = csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines())
         assert len(list(rows)) > 100
-        page.get_by_role("button", name="Log out").click()
+        person.follow(page.get_by_role("button", name="Log out"))
         page.goto("/costs")
         assert page.get_by_label("API key").is_visible()
 
@@ -60,10 +59,10 @@ def test_a_budget_is_set_on_a_phone_and_its_history_says_by_whom(walk, gateway):
         page.get_by_label("Limit in USD").fill("12.50")
         page.get_by_label("Whose calls count").select_option(label="one client's")
         page.get_by_label("Which one").fill("shop-backend")
-        page.get_by_role("button", name="Make the budget").click()
+        person.follow(page.get_by_role("button", name="Make the budget"))
         assert page.get_by_text("The budget is in force.").is_visible()
         page.get_by_label("Limit in USD").fill("15")
-        page.get_by_role("button", name="Change the budget").click()
+        person.follow(page.get_by_role("button", name="Change the budget"))
         history = page.locator("#history")
         assert "limit $12.5 → $15" in history.inner_text()
         assert "anna" in history.inner_text()
@@ -76,19 +75,19 @@ def test_finance_exports_focus_compares_an_invoice_and_accepts_the_corrections(w
         page = person.page
         person.log_in(gateway.finance)
         page.goto("/costs")
-        page.get_by_role("link", name="30 days").click()
+        person.follow(page.get_by_role("link", name="30 days"))
         with page.expect_download() as download:
             page.get_by_role("link", name="FOCUS 1.2 as CSV").click()
         rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
         assert {"BilledCost", "ChargePeriodStart", "ServiceName"} <= set(rows[0])
-        page.get_by_role("link", name="Compare an invoice").click()
+        person.follow(page.get_by_role("link", name="Compare an invoice"))
         page.get_by_label("Invoice export").set_input_files(gateway.invoice)
-        page.get_by_role("button", name="Compare it with the ledger").click()
+        person.follow(page.get_by_role("button", name="Compare it with the ledger"))
         assert page.get_by_role("row", name="Another user of the account").first.is_visible()
         assert person.serious() == []
-        page.get_by_role("button", name="Accept and book").click()
+        person.follow(page.get_by_role("button", name="Accept and book"))
         assert page.get_by_text("Accepted. The ledger says what the invoice says").is_visible()
-        person.figure("Ledger").get_by_role("link").click()
+        person.follow(person.figure("Ledger").get_by_role("link"))
         assert page.get_by_text("correction").first.is_visible()
 
 

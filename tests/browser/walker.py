@@ -26,8 +26,13 @@ class Walker:
         """From wherever the person is."""
         self.page.goto("/login")
         self.page.get_by_label("API key").fill(key)
-        self.page.get_by_role("button", name="Log in").click()
+        self.follow(self.page.get_by_role("button", name="Log in"))
         self.page.get_by_role("button", name="Log out").wait_for()
+
+    def follow(self, way) -> None:
+        """Click what brings another page, and wait until that one is whole: a look too early finds the old page, or half of the new one."""
+        with self.page.expect_navigation():
+            way.click()
 
     def figure(self, name: str):
         """A number at the top of a page, by its name."""
