@@ -65,5 +65,6 @@ def add_resources(api: Api, parts: Parts) -> None:
     """Put every resource at its address, each made with the parts."""
     for address, resource in RESOURCES.items():
         api.add_resource(resource, address, resource_class_kwargs={"parts": parts})
-    docs = get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "vision-gateway", "validatorUrl": None})
+    looks = {"app_name": "vision-gateway", "layout": "BaseLayout", "defaultModelsExpandDepth": 0, "validatorUrl": None}
+    docs = get_swaggerui_blueprint("/docs", "/openapi.json", config=looks)
     api.app.register_blueprint(docs)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from flask.views import View
 
 _REF = "#/components/schemas/{model}"
+_INTRODUCTION = """Image detection under exact budgets: send a picture, say what its answer may cost and how long it may take.
+An admin makes [keys](/keys); once yours is entered under Authorize, everything can be tried here. The [pages](/) for people are beside it.
+
+Every error is a problem document (RFC 9457): its `code` never changes meaning, its `detail` says what to do."""
+_CODES = sorted({GatewayError.code, *(error.code for error in GatewayError.__subclasses__())})
 _ALWAYS: tuple[type[GatewayError], ...] = (errors.MethodNotAllowed,)
 _WITH_KEY: tuple[type[GatewayError], ...] = (errors.Unauthenticated, errors.Forbidden, errors.LedgerUnavailable)
 
@@ -30,7 +35,7 @@ class Problem(BaseModel):
     type: str
     title: str
     status: int
-    code: str = Field(description="One of the codes in the README.")
+    code: str = Field(description="Each operation says when.", json_schema_extra={"enum": [*_CODES]})
     detail: str
     request_id: str
 
@@ -53,7 +58,7 @@ class Document:
         """Read what is routed in this application."""
         self._said = " (simulated)" if app.extensions["gateway"].settings.simulated else ""
         self._operations: list[tuple[str, str, type[View], Description]] = []
-        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        for rule in app.url_map.iter_rules():  # in the order of `RESOURCES`: what most come for is first
             view = getattr(app.view_functions[rule.endpoint], "view_class", None)
             for method in sorted(rule.methods or ()):
                 description = getattr(getattr(view, method.lower(), None), "description", None)
@@ -71,7 +76,8 @@ class Document:
         _, schemas = models_json_schema([*named, (Problem, "serialization")], ref_template=_REF)  # type: ignore[list-item]
         return {
             "openapi": "3.1.0",
-            "info": {"title": f"vision-gateway{self._said}", "version": "1", "description": "Image detection under exact budgets."},
+            "info": {"title": f"vision-gateway{self._said}", "version": "1", "description": _INTRODUCTION},
+            "tags": [{"name": tag} for tag in dict.fromkeys(_tag(path) for path in paths)],
             "paths": paths,
             "components": {
                 "schemas": schemas["$defs"],
@@ -83,6 +89,7 @@ class Document:
         in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", path)]
         operation: dict[str, Any] = {
             "summary": description.summary,
+            "tags": [_tag(path)],
             "parameters": in_path + _query_parameters(description.query),
             "responses": _responses(description, view.roles != OPEN),
         }
@@ -100,6 +107,11 @@ class Document:
                 "content": {"application/json": {"schema": _ref(description.body)}},
             }
         return operation
+
+
+def _tag(path: str) -> str:
+    """What an address is about."""
+    return path.split("/")[2] if path.startswith("/v1/") else "service"
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

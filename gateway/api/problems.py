@@ -8,7 +8,7 @@ from flask import Flask, Response, g
 from flask_restful import Api
 from gunicorn.http.errors import ParseException
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from cost.ledger import LedgerUnavailable
 from gateway import errors
@@ -72,7 +72,7 @@ def as_gateway_error(error: Exception) -> GatewayError:
     if isinstance(error, HTTPException):
         known = _BY_STATUS.get(error.code or 500)
         if known is not None:
-            return known(error.description or known.title)
+            return known(_said(error) or known.title)
     if isinstance(error, ParseException):  # where a form is read by Flask
         return errors.InvalidParameter("body", "The body broke off, or its chunks are not what RFC 9112, section 7.1, says. Send it again.")
     if isinstance(error, SQLAlchemyError | LedgerUnavailable | ReadTimedOut):
@@ -80,3 +80,12 @@ def as_gateway_error(error: Exception) -> GatewayError:
         return errors.LedgerUnavailable("The database can't be used right now.", retry_after_s=5)
     log.error("request.failed", exc_info=error)
     return GatewayError("Something went wrong in the gateway. It is logged under this request_id.")
+
+
+def _said(error: HTTPException) -> str | None:
+    """What Werkzeug says of an address, in words that lead further."""
+    if isinstance(error, MethodNotAllowed):
+        return f"Here is only: {', '.join(sorted(set(error.valid_methods or ()) - {'HEAD', 'OPTIONS'}))}. See /docs."
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return "There is nothing at this address. All addresses are at /docs."
+    return error.description

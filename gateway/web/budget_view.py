@@ -13,7 +13,7 @@ from cost.money import FREE, Money
 from gateway.api.budgets import forecast
 from gateway.web.addresses import address_of
 from gateway.web.charts import Lines, burn_down
-from gateway.web.formats import exact
+from gateway.web.formats import exact, moment
 
 _MARK_WITHOUT_ALERTS = 80
 """Percent of the limit from which on a budget without alerts is shown as at risk."""
@@ -44,6 +44,22 @@ class BudgetView:
         budget = self.status.budget
         return "everybody" if budget.scope == "global" else f"{budget.scope} {budget.scope_value}"
 
+    @property
+    def once(self) -> bool:
+        """Whether it has one window for all time."""
+        return self.status.budget.period == "lifetime"
+
+    @property
+    def period(self) -> str:
+        """How often it begins anew."""
+        budget = self.status.budget
+        return "once" if self.once else f"a {budget.period} in {budget.timezone}"
+
+    @property
+    def resets(self) -> str:
+        """When it begins anew."""
+        return "never" if self.once else moment(self.status.window.ends_at)
+
 
 def view_of(status: BudgetStatus, now: datetime) -> BudgetView:
     """Everything but the drawing."""
@@ -59,8 +75,10 @@ def view_of(status: BudgetStatus, now: datetime) -> BudgetView:
     return BudgetView(status, state, percent, marks, ahead, rows, f"/budgets/{quote(budget.name)}")
 
 
-def drawing_of(connection: sa.Connection, status: BudgetStatus, now: datetime) -> Lines:
-    """What was left after each day, by UTC days; the last point is what is left now."""
+def drawing_of(connection: sa.Connection, status: BudgetStatus, now: datetime) -> Lines | None:
+    """What was left after each day, by UTC days; the last point is what is left now. None where the window is all time: it has no pace."""
+    if status.budget.period == "lifetime":
+        return None
     where = _counted(status, now.date())
     spent = {row.keys["day"]: row.cost + row.reserved + row.unknown for row in cost_rows(connection, where, ("day",))}
     days = list(_days(status.window.starts_at.date(), (status.window.ends_at - timedelta(microseconds=1)).date()))

@@ -135,10 +135,10 @@ def _label(day: str) -> str:
 
 
 def _round_up(amount: Money) -> Money:
-    """The least of 1, 2, 4 or 8 times a power of ten that is not less, so that quarters of it are short numbers."""
+    """The least that is not less and of which a quarter is a short number."""
     power = 1
     while True:
-        for times in (1, 2, 4, 8):
-            if times * power * 4 >= max(4, amount.nanos):
+        for times in (10, 15, 20, 25, 30, 40, 50, 60, 80):
+            if times * power * 4 >= amount.nanos:
                 return Money(times * power * 4)
         power *= 10

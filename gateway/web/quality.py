@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as Redirect
 
 from gateway.errors import NotFound
 from gateway.keys import Role
-from gateway.monitoring.drift import PROPERTIES, WINDOWS, Shift, is_alarming
+from gateway.monitoring.drift import FALSE_ALARMS_A_MONTH, PROPERTIES, WINDOWS, Shift, is_alarming
 from gateway.monitoring.watch import Alarm, Stream
 from gateway.web.page import Page
 
@@ -48,7 +48,7 @@ class QualityPage(Page):
     def get(self) -> Response:
         """Show it."""
         watch, pictures = self.parts.watch, self.parts.pictures
-        alarms = watch.alarms()
+        alarms, streams = watch.alarms(), watch.streams()
         kept = pictures.known([digest for alarm in alarms for digest in alarm.told.get("moved", ())]) if pictures.days else set()
         shown = [
             AlarmView(alarm, sentence(alarm), tuple(digest for digest in alarm.told.get("moved", ()) if digest in kept)[:_SHOWN])
@@ -58,7 +58,9 @@ class QualityPage(Page):
             "quality.html",
             open=[one for one in shown if one.alarm.ended_at is None],
             ended=[one for one in shown if one.alarm.ended_at is not None],
-            streams=watch.streams(),
+            streams=streams,
+            watched=any(one.watched for one in streams),
+            months=round(1 / FALSE_ALARMS_A_MONTH),
             properties=PROPERTIES,
             cell=_cell,
             alarming=is_alarming,

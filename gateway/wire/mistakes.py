@@ -10,6 +10,8 @@ from gateway.errors import InvalidParameter
 _SHOWN_CHARS = 64
 """Of a name that a client made up."""
 
+_DATE = "write a day such as 2026-11-30"
+
 _WORDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "missing": lambda _: "it is missing",
     "literal_error": lambda told: f"write one of {told['expected'].replace(' or ', ', ')}",
@@ -26,6 +28,10 @@ _WORDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "too_long": lambda told: f"at most {told['max_length']} are taken",
     "decimal_type": lambda _: "write a number",
     "decimal_parsing": lambda _: "write a number",
+    "date_parsing": lambda _: _DATE,
+    "date_from_datetime_parsing": lambda _: _DATE,
+    "date_from_datetime_inexact": lambda _: _DATE,
+    "date_type": lambda _: _DATE,
     "finite_number": lambda _: "write a number",
     "int_type": lambda _: "write a whole number",
     "int_parsing": lambda _: "write a whole number",

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -150,6 +151,7 @@ def test_no_name_in_a_file_begins_a_formula_and_negative_amounts_stay_numbers(fi
 )
 def test_what_is_wrong_with_a_report_is_named(finance, query, parameter):
     answer = finance.get(f"/v1/costs?{query}")
+    assert not re.search("input|should be", answer.json["detail"], re.IGNORECASE), "pydantic's words are for programmers"
     assert (answer.status_code, answer.json["code"], answer.json["parameter"]) == (422, "invalid_parameter", parameter)
 
 

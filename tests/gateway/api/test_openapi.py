@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
+from gateway.errors import GatewayError
 from tests.gateway.apps import app_of
 from tests.gateway.conftest import ADMIN
 
@@ -20,6 +21,16 @@ def test_every_described_method_is_in_the_document_and_nothing_dangles(client):
     assert post["security"] == [{"key": []}]
     references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
     assert references <= set(document["components"]["schemas"])
+
+
+def test_the_document_begins_with_pictures_knows_every_error_and_each_operation_is_under_its_subject(client):
+    document = client.get("/openapi.json").json
+    assert next(iter(document["paths"])) == "/v1/detections"
+    assert next(one["name"] for one in document["tags"]) == "detections"
+    told = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert {error.code for error in (GatewayError, *GatewayError.__subclasses__())} == set(told)
+    assert document["paths"]["/v1/costs/forecast"]["get"]["tags"] == ["costs"]
+    assert document["paths"]["/healthz"]["get"]["tags"] == ["service"]
 
 
 def test_the_documentation_needs_no_network(stranger):

@@ -54,6 +54,11 @@ def test_a_method_that_is_not_allowed_says_which_are(client):
     response = client.post("/fail/own")
     assert (response.status_code, response.json["code"]) == (405, "method_not_allowed")
     assert "GET" in response.headers["Allow"]
+    assert response.json["detail"] == "Here is only: GET. See /docs."
+
+
+def test_an_address_that_there_is_not_says_where_all_are(client):
+    assert client.get("/nowhere").json["detail"] == "There is nothing at this address. All addresses are at /docs."
 
 
 def test_members_and_retry_after_reach_the_client(client):

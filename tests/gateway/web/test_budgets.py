@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from cost.ledger import Budget
+from cost.money import Money
 from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import Browser
 from tests.gateway.web.spent import MARKUP
@@ -99,3 +101,19 @@ def test_who_has_no_budget_is_told_what_one_is_for(logged_in):
     page = logged_in("finance").get("/budgets").text
     assert "No budgets yet" in page
     assert 'action="/budgets#new"' in page
+
+
+def test_an_experiments_budget_has_no_pace_never_resets_and_stays_once_when_its_limit_is_changed(spent, finance):
+    name = "experiment.which"
+    spent.extensions["gateway"].ledger.put_budget(Budget(name, "tag", "a:b", "lifetime", "UTC", Money.usd("5")), by="anna")
+    overview, page = finance.get("/budgets").text, finance.get(f"/budgets/{name}").text
+    for text in (overview, page):
+        assert "9999" not in text
+        assert "tag a:b, once" in text
+    assert "<dd>never</dd>" in overview
+    assert "line-pace" not in page
+    assert '<option value="lifetime" selected>' in page
+    assert 'value="lifetime"' not in overview, "nobody makes one by hand"
+    assert send(finance, f"/budgets/{name}", scope="tag", scope_value="a:b", period="lifetime", limit_usd="6").status_code == 303
+    assert budget(spent, name)["limit_usd"] == "6"
+    assert budget(spent, name)["period"] == "lifetime"

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,14 @@ def test_the_axis_ends_above_the_greatest_amount_in_four_short_steps(nanos):
     assert top.nanos >= nanos
     assert all(len(str(tick.amount.nanos).rstrip("0")) <= 2 for tick in bars.ticks)
     assert len({tick.amount for tick in bars.ticks}) == 5
+
+
+@pytest.mark.parametrize(
+    ("usd", "top"), [("1.98", "2"), ("2.01", "2.4"), ("0.36", "0.4"), ("1", "1"), ("0.81", "1"), ("5", "6"), ("0", "0.00000004")]
+)
+def test_the_axis_does_not_end_far_above_the_greatest_amount(usd, top):
+    bars = stacked_bars(DAYS[:1], ["a"], {(DAYS[0], "a"): Money.usd(usd)}, lambda *_: "")
+    assert bars.ticks[-1].amount == Money.usd(top)
 
 
 def test_a_budget_burns_down_from_its_limit_and_never_below_the_drawing():

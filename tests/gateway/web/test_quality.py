@@ -47,8 +47,17 @@ def write(parts, pictures) -> None:
 def test_the_page_says_what_to_do_where_there_is_nothing_yet(parts, logged_in):
     page = logged_in("app").get("/quality")
     assert page.status_code == 200
-    assert "Nothing has moved" in page.text
+    assert "Nothing is watched yet" in page.text
     assert "No pictures yet" in page.text
+
+
+def test_nothing_can_be_made_normal_before_there_is_a_reference(parts, logged_in):
+    write(parts, islice(stream(1), 7))
+    parts.watch.check()
+    page = logged_in("app").get("/quality").text
+    assert "its reference is complete at 500 pictures" in page
+    assert "Nothing is watched yet" in page
+    assert "New normal</button>" not in page
 
 
 def test_what_has_moved_is_told_in_a_sentence_with_its_pictures_and_can_be_accepted(parts, logged_in):
@@ -64,7 +73,7 @@ def test_what_has_moved_is_told_in_a_sentence_with_its_pictures_and_can_be_accep
     assert "GATEWAY_PICTURES_KEPT_DAYS" in page, "no pictures without retention"
     response = browser.post("/quality", {"provider": "rekognition", "feature": "objects"}, csrf=browser.csrf("/quality"))
     assert response.status_code == 303
-    assert "Nothing has moved" in browser.get("/quality").text
+    assert "Nothing is watched yet" in browser.get("/quality").text
 
 
 def test_a_picture_is_shown_only_where_it_is_kept_and_an_alarm_names_it(parts, logged_in, monkeypatch):
