@@ -12,7 +12,8 @@ from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 3
+VERSION = 4
+READABLE = (3, VERSION)  # in version 3 every label might be answered, also one that nobody named
 
 
 class BadArtefact(ValueError):
@@ -44,8 +45,8 @@ def from_json(artefact: dict[str, Any]) -> Policy:
     Raises:
         BadArtefact: another version, or something is missing.
     """
-    if artefact.get("version") != VERSION:
-        raise BadArtefact(f"version {artefact.get('version')!r}; this reads {VERSION}")
+    if artefact.get("version") not in READABLE:
+        raise BadArtefact(f"version {artefact.get('version')!r}; this reads {READABLE}")
     try:
         kind, labels = artefact["kind"], tuple(artefact["vocabulary"])
         knots = {(k["provider"], k["label"]): np.array(k["at"], dtype=np.float64) for k in artefact["knots"]}
@@ -83,13 +84,17 @@ def _state(model: StateModel) -> dict[str, Any]:
             "table": _short(votes.table),
             "votes": _short(votes.votes),
             "silent": votes.silent,
+            "named_only": votes.named_only,
         },
     }
 
 
 def _model(kind: Any, state: dict[str, Any]) -> StateModel:
     v = state["votes"]
-    votes = None if v is None else VoteModel(kind, tuple(v["providers"]), v["shapes"], _array(v["table"]), _array(v["votes"]), v["silent"])
+    votes = None
+    if v is not None:
+        table, weights, named_only = _array(v["table"]), _array(v["votes"]), v.get("named_only", False)
+        votes = VoteModel(kind, tuple(v["providers"]), v["shapes"], table, weights, v["silent"], named_only=named_only)
     return StateModel(votes, tuple(state["candidates"]), _array(state["worth"]), {p: _array(w) for p, w in state["onward"].items()})
 
 

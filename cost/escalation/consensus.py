@@ -35,6 +35,16 @@ def believe(seen: Records) -> Floats:
     return probabilities(seen, encoder.encode(seen.answers), len(encoder.vocabulary))
 
 
+def rightness(seen: Records) -> dict[str, float]:
+    """How often each provider's answer is believed to be right."""
+    believed, place = believe(seen), {label: k for k, label in enumerate(Encoder.fit(seen.without_truth()).vocabulary)}
+    right: dict[str, float] = {}
+    for p in seen.providers:
+        chances = [believed[i, place[one.label]] for i, answer in enumerate(seen.answers[p]) for one in answer or ()]
+        right[p] = np.mean(chances).item() if chances else 0.0
+    return right
+
+
 def probabilities(seen: Records, evidence: Mapping[str, Said], labels: int) -> Floats:
     """(n, labels) how likely each label is true; of tags, 0 for what nobody named."""
     n = len(seen)

@@ -30,6 +30,7 @@ BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nob
 RIDGE = 30.0  # on what one label says, of which there may be few records
 RIDGE_COMMON = 20.0  # on what the answer as a whole says: while records are few, that is all that is learned
 GRID = 20  # tabulated multipliers
+DOUBT = 2.0  # standard errors by which it must be better not to begin with the cheapest provider
 
 
 class TooFewRecords(ValueError):
@@ -129,7 +130,9 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | Be
             if p in state or after not in states:
                 continue
             onward[p], gain = ridges.solve(value[after] - here.leaf[:, None], states[after].usable)
-            net = here.leaf[:, None] + gain - per_stake * prices_usd[p]
+            doubt = np.zeros(len(multipliers)) if state else doubt_of_beginning(p, value, prices_usd)
+            onward[p][0] -= doubt
+            net = here.leaf[:, None] + gain - doubt - per_stake * prices_usd[p]
             better = (net > value[state]) & states[state].usable[:, None]
             value[state] = np.where(better, net, value[state])
             # Who wasn't asked about a picture would have been worth, and have led to, what is expected.
@@ -154,6 +157,19 @@ def fit(records: Records, prices_usd: Mapping[str, float], believed: Floats | Be
         {p: learning.mean(states[frozenset([p])].realised).item() for p in providers if frozenset([p]) in states},
         boxes,
     )
+
+
+def doubt_of_beginning(provider: str, value: Mapping[State, Floats], prices_usd: Mapping[str, float]) -> Floats:
+    """(multipliers,) what chance may have added to the gain of asking this provider first and not the cheapest one.
+
+    From few records it often looks as if a dear answer were worth more when no free one came before it, which can't be.
+    """
+    beginnings = [p for p in prices_usd if frozenset([p]) in value]
+    cheapest = min(beginnings, key=lambda p: prices_usd[p])
+    ahead = value[frozenset([provider])] - value[frozenset([cheapest])]
+    compared = ahead[np.isfinite(ahead[:, 0])]
+    doubt: Floats = DOUBT * compared.std(axis=0) / len(compared) ** 0.5 if len(compared) else np.zeros(ahead.shape[1])
+    return doubt
 
 
 def prepare(records: Records, believed: Floats | Belief | None = None) -> Learning:

@@ -17,8 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from cost.escalation.belief import believe_one
-from cost.escalation.consensus import believe
-from cost.escalation.evidence import Encoder
+from cost.escalation.consensus import believe, rightness
 from cost.escalation.fit import ROWS_MIN, TooFewRecords, fit
 from cost.escalation.policy import Policy
 from cost.money import Money
@@ -143,16 +142,6 @@ def choose_anchor(run: Run, base: str, shown: Sequence[int]) -> str:
             reach = min(spare / run.prices[p].nanos, REACH_MAX) if run.prices[p].nanos else REACH_MAX
             worth[p] = (right[p] - right[base]) * reach**REACH
     return max(worth, key=lambda p: worth[p])
-
-
-def rightness(seen: Records) -> dict[str, float]:
-    """How often each provider's answer is believed to be right."""
-    believed, place = believe(seen), {label: k for k, label in enumerate(Encoder.fit(seen.without_truth()).vocabulary)}
-    right: dict[str, float] = {}
-    for p in seen.providers:
-        chances = [believed[i, place[one.label]] for i, answer in enumerate(seen.answers[p]) for one in answer or ()]
-        right[p] = np.mean(chances).item() if chances else 0.0
-    return right
 
 
 def _first(policy: Policy, base: str) -> Policy:

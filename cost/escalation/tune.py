@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cost.backtest import Replay
-from cost.escalation.consensus import believe
+from cost.escalation.belief import Belief, believe_one
+from cost.escalation.consensus import believe, rightness
 from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.fit import fit
 from cost.escalation.policy import Policy
@@ -58,11 +59,11 @@ def refit(current: Policy | None, records: Records, prices: Mapping[str, Money],
         WorseFit: by more than chance explains (one standard error); with both rewards.
         TooFewRecords: nothing can be fitted.
     """
-    records = with_beliefs(records)
+    judged = with_beliefs(records)
     usd = {p: m.nanos / NANOS_PER_USD for p, m in prices.items()}
     cut = len(records) - max(len(records) // HELD_OUT, 1)
-    held_out = records.take(range(cut, len(records)))
-    new = _rewards(fit(records.take(range(cut)), usd), held_out, prices, per_picture)
+    held_out = judged.take(range(cut, len(records)))
+    new = _rewards(learn(records.take(range(cut)), usd), held_out, prices, per_picture)
     before = None
     if current is not None and set(current.providers) & set(prices):
         old = _rewards(current, held_out, prices, per_picture)
@@ -71,19 +72,38 @@ def refit(current: Policy | None, records: Records, prices: Mapping[str, Money],
         error = np.nanstd(worse).item() / max(np.isfinite(worse).sum(), 1) ** 0.5
         if np.nanmean(worse).item() > error:
             raise WorseFit(f"{np.nanmean(new):.4f} on {len(held_out)} held-out records, {before:.4f} with the policy in use")
-    return Tuned(fit(records, usd), len(held_out), np.nanmean(new).item(), before)
+    return Tuned(learn(records, usd), len(held_out), np.nanmean(new).item(), before)
+
+
+def learn(records: Records, usd: Mapping[str, float]) -> Policy:
+    """A policy by what is known of these records, or, where nobody told it, by what is believed."""
+    if records.kind == "label" and untold(records):
+        return fit(records.without_truth(), usd, _belief(records))
+    return fit(with_beliefs(records), usd)
 
 
 def with_beliefs(records: Records) -> Records:
     """Where nobody told the truth and nobody is the reference: what is believed stands for it, and it is called agreement."""
-    if any(t is not None for t in records.truth) or any(np.isfinite(r).any() for r in records.rewards.values()):
+    if not untold(records):
         return records
-    chances, vocabulary = believe(records), Encoder.fit(records.without_truth()).vocabulary
-    truth = [frozenset(vocabulary[k] for k in np.flatnonzero(row > 0.5)) for row in chances]
+    vocabulary = Encoder.fit(records.without_truth()).vocabulary
     if records.kind == "label":
-        truth = [frozenset([vocabulary[k]]) for k in chances.argmax(axis=1)]
+        truth = [frozenset([vocabulary[k]]) for k in _belief(records).chances.argmax(axis=1)]
+    else:
+        truth = [frozenset(vocabulary[k] for k in np.flatnonzero(row > 0.5)) for row in believe(records)]
     rewards = {p: rewards_of(records.kind, records.answers[p], truth) for p in records.providers}
     return replace(records, truth=truth, rewards=rewards, target="agreement")
+
+
+def untold(records: Records) -> bool:
+    """Whether neither a truth, nor a verdict, nor a reference is known of any picture."""
+    return all(t is None for t in records.truth) and not any(np.isfinite(r).any() for r in records.rewards.values())
+
+
+def _belief(records: Records) -> Belief:
+    """As online: whom the others bear out most is the anchor."""
+    right = rightness(records)
+    return believe_one(records, max(right, key=lambda p: right[p]))
 
 
 def _rewards(policy: Policy, held_out: Records, prices: Mapping[str, Money], per_picture: Money) -> Floats:

@@ -9,7 +9,7 @@ from cost.escalation.consensus import believe
 from cost.escalation.evidence import Encoder
 from cost.escalation.fit import TooFewRecords, fit
 from cost.escalation.policy import COMBINED
-from cost.escalation.tune import WorseFit, refit
+from cost.escalation.tune import WorseFit, learn, refit
 from cost.money import Money
 from cost.record_files import from_csv
 from cost.records import Records, Seen
@@ -80,6 +80,37 @@ def test_a_policy_survives_json_and_decides_alike(policy):
             assert before.gains == pytest.approx(after.gains, abs=1e-4)
 
 
+def test_what_nobody_named_is_not_answered_by_a_policy_that_was_read_either(recordings):
+    records = recordings(300).without_truth()
+    again = from_json(json.loads(json.dumps(to_json(learn(records, USD)))))
+    assert again.states[frozenset(USD)].votes.named_only
+    assert [one.label for one in again.combine({"strong": (Seen("label1", 0.01),)})] == ["label1"]
+
+
+def test_an_artefact_of_the_version_before_decides_as_it_did(policy):
+    artefact = {**json.loads(json.dumps(to_json(policy))), "version": 3}
+    for state in artefact["states"]:
+        if state["votes"] is not None:
+            del state["votes"]["named_only"]
+    assert from_json(artefact).judge(answered(0.2), USD, 50.0).ask == policy.judge(answered(0.2), USD, 50.0).ask
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("few", [40, 64, 150])
+def test_from_few_records_nobody_is_asked_before_one_that_is_free(recordings, few, seed):
+    few_taught = fit(recordings(few, seed=seed), USD)
+    first = {few_taught.judge({}, USD, multiplier).ask for multiplier in few_taught.multipliers.tolist()}
+    assert first == {"weak"}
+
+
+def test_who_is_cheaper_but_tells_nothing_is_not_asked_first_for_its_price(recordings):
+    """A coin's answer at half the price: many records show that it is wasted."""
+    records = recordings(1500, skill={"coin": 0.2, "strong": 0.95})
+    usd = {"coin": 0.0005, "strong": 0.001}
+    policy = fit(records, usd)
+    assert policy.judge({}, usd, 100.0).ask == "strong"
+
+
 @pytest.mark.parametrize("artefact", [{}, {"version": 99}, {"version": 1}, {"version": 1, "kind": "label", "vocabulary": 3}])
 def test_an_artefact_of_another_making_is_refused(artefact):
     with pytest.raises(BadArtefact):
@@ -137,6 +168,19 @@ def test_without_a_truth_the_one_whom_others_bear_out_is_believed(recordings):
     right = np.mean([vocabulary[k] in t for k, t in zip(believed.argmax(axis=1), records.truth, strict=True)])
     assert right > records.rewards["strong"].mean() - 0.03
     assert np.allclose(believed, believe(records.without_truth())), "truth and rewards are not looked at"
+
+
+def test_a_refit_without_a_truth_believes_as_online_and_calls_it_agreement(recordings):
+    prices = {p: Money(round(usd * 1e9)) for p, usd in USD.items()}
+    records = recordings(500)
+    tuned = refit(None, records.without_truth(), prices, Money(500_000))
+    assert (tuned.policy.target, tuned.held_out) == ("agreement", 100)
+    told = refit(None, records, prices, Money(500_000)).policy
+    fresh = recordings(800, seed=9)
+    answers = [{p: fresh.answers[p][i] for p in USD} for i in range(len(fresh))]
+    blind, known = (np.mean([p.combine(a)[0].label in t for a, t in zip(answers, fresh.truth, strict=True)]) for p in (tuned.policy, told))
+    assert fresh.rewards["strong"].mean() + 0.03 < known - 0.04 < blind
+    assert tuned.policy.states[frozenset(USD)].votes.named_only
 
 
 def test_a_worse_fit_is_refused(recordings, policy):
