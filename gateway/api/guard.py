@@ -1,6 +1,6 @@
 """No route but the open ones answers without a key, and none without a declared role. The API knows keys alone, pages sessions alone."""
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, g, request
 
 from gateway.api.here import here
 from gateway.api.resource import OPEN, GatewayResource
@@ -23,7 +23,7 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLi
         if asked.endpoint is None:
             recognise(sessions)  # for the page that says that there is nothing here
             return
-        view = _view_of_route(asked)
+        view = _view_of_route(app, asked)
         if view is None:
             return
         if issubclass(view, Page):
@@ -32,17 +32,17 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLi
         roles = view.roles
         if roles == OPEN:
             return
-        key = g.key = _caller(keys, asked)
+        key = here(g).key = _caller(keys, asked)
         if key.role != "admin" and key.role not in roles:
             raise Forbidden(f"This needs a key with the role {' or '.join(sorted(roles | {'admin'}))}; yours is {key.role}.")
         limits.request(key)
 
 
-def _view_of_route(asked: Request) -> type[GatewayResource] | type[Page] | None:
+def _view_of_route(app: Flask, asked: Request) -> type[GatewayResource] | type[Page] | None:
     """What was matched; None where there is no route, and so nothing to guard. One that is neither a resource nor a page is a mistake."""
     if asked.endpoint is None or asked.blueprint in _OPEN_BLUEPRINTS:
         return None
-    view: type[GatewayResource] | type[Page] = current_app.view_functions[asked.endpoint].view_class  # type: ignore[union-attr]
+    view: type[GatewayResource] | type[Page] = app.view_functions[asked.endpoint].view_class  # type: ignore[union-attr]
     return view
 
 

@@ -2,10 +2,11 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway.monitoring import numbers
+from gateway.monitoring import counting, numbers
 from gateway.monitoring.folder import VARIABLE
 
 if TYPE_CHECKING:
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """The numbers of all processes of this gateway and their content type: OpenMetrics for who accepts it, or Prometheus' own text."""
+    """The numbers of all processes of this gateway and their content type: OpenMetrics for who accepts it, or Prometheus' own text.
+
+    All that was counted before is in it: where other processes count too, they are given the time to add it up.
+    """
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 -- see `numbers`
 
+    counting.add_up()
+    if os.environ.get(VARIABLE):
+        time.sleep(2 * counting.EVERY_S)
     encode, content_type = choose_encoder(accept)
     return encode(_Shown()), content_type
 

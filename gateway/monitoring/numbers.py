@@ -10,7 +10,7 @@
     KEPT.set(512)
     FILL.observe(8)
 
-It appears in `/metrics` by itself, summed up over all processes of this gateway. An addition costs a few microseconds. Names begin with
+It appears in `/metrics` by itself, summed up over all processes of this gateway. Counting is cheap (see `counting`). Names begin with
 `gateway_` and end in the unit (`_seconds`, `_usd`) or, for counters, in `_total`. Labels have few values: providers, features, routes,
 results; never ids, digests, keys or what a client made up. Money is a float here, for a dashboard only; nothing is decided by it.
 
@@ -22,6 +22,8 @@ import math
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.monitoring.counting import count
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -49,13 +51,17 @@ class Number:
         assert name not in DECLARED, f"{name} is declared twice"
         self.kind, self.name, self.meaning, self.labels = kind, name, meaning, tuple(labels)
         self._details = details
-        self._children: dict[tuple[str, ...], Any] = {}
+        self._children: dict[tuple[tuple[str, str], ...], Any] = {}
         self._whole: Any = None
         DECLARED[name] = self
 
     def add(self, amount: float = 1, **labels: str) -> None:
-        """Count more: of a counter or, up and down, of a gauge."""
-        self._child(labels).inc(amount)
+        """Count more: of a counter.
+
+        Raises:
+            ValueError: other labels were declared; so of all that follow.
+        """
+        count(self._child(labels), amount)
 
     def set(self, value: float, **labels: str) -> None:
         """The gauge's value now."""
@@ -67,16 +73,15 @@ class Number:
 
     def observe(self, value: float, **labels: str) -> None:
         """One more value of the histogram."""
-        self._child(labels).observe(value)
+        count(self._child(labels), value)
 
     def _child(self, labels: dict[str, str]) -> Any:
-        assert tuple(labels) == self.labels, f"{self.name} has the labels {self.labels}, in this order"
-        key = tuple(labels.values())
+        key = tuple(labels.items())
         child = self._children.get(key)
         if child is None:
             with _lock:
                 self._whole = self._whole or _make(self, self._details)
-                child = self._children.setdefault(key, self._whole.labels(*key) if key else self._whole)
+                child = self._children.setdefault(key, self._whole.labels(**labels) if self.labels or labels else self._whole)
         return child
 
 
@@ -105,7 +110,7 @@ def registry() -> "CollectorRegistry":
 
 
 def _make(number: Number, details: dict[str, Any]) -> Any:
-    import prometheus_client  # noqa: PLC0415 -- see above
+    from gateway.monitoring.kinds import Counter, Gauge, Histogram  # noqa: PLC0415 -- imports prometheus_client, see above
 
-    made = {"counter": prometheus_client.Counter, "gauge": prometheus_client.Gauge, "histogram": prometheus_client.Histogram}[number.kind]
+    made = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}[number.kind]
     return made(number.name, number.meaning, number.labels, registry=registry(), **details)
