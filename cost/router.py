@@ -47,6 +47,7 @@ class Quote:
         gain: expected gain of asking it after the first one; None: the difference in quality.
         billed: whether a call costs real money. What only imputes a cost is never stopped by money.
         refusal: why it can't take this picture, is disabled or has no price; None if it can.
+        throttled: why others should rather be asked now: it is the last resort; empty: nothing speaks against it.
     """
 
     provider: str
@@ -60,6 +61,7 @@ class Quote:
     gain: float | None = None
     billed: bool = True
     refusal: str | None = None
+    throttled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Route:
         fallbacks: in order, if an attempt fails; each alone is within the limits.
         escalations: who may follow a good answer, within the limits together with the attempts.
         considered: every provider, in the order of the quotes.
-        degraded: money or time left out a provider that the strategy would have asked first.
+        degraded: money, time or its own rate left out a provider that the strategy would have asked first.
         refusal: why there is no attempt, or None.
     """
 
@@ -156,17 +158,19 @@ def choose_route(snapshot: Snapshot) -> Route:
     """The route for this snapshot, with the reason for every provider taken or left."""
     offers = [_read(quote, snapshot) for quote in snapshot.quotes]
     usable = [o for o in offers if o.against is None]
-    in_time = [o for o in usable if o.p95 <= snapshot.deadline_ms]
+    fresh = [o for o in usable if not o.quote.throttled]
+    in_time = [o for o in fresh if o.p95 <= snapshot.deadline_ms]
     taken = _cover(snapshot, in_time)
-    late = [] if taken else _cover(snapshot, usable)
+    last_resort = [] if taken else _cover(snapshot, fresh) or _cover(snapshot, usable)
     reasons: dict[str, tuple[Decision, str]] = {}
-    if late:
-        taken = late
-    for o, wanted in taken:
+    for o, wanted in taken or last_resort:
         word: Decision = "first" if not reasons else "also"
-        reasons[o.quote.provider] = (word, "nothing_else_can_answer" if late else _why(snapshot, o, wanted, usable))
+        reasons[o.quote.provider] = (word, "nothing_else_can_answer" if last_resort else _why(snapshot, o, wanted, fresh))
+    taken = taken or last_resort
     attempts = tuple(o.attempt(wanted) for o, wanted in taken)
     fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
+    if attempts:
+        fallbacks += _last_resorts(snapshot, usable, reasons)
     too_dear = not taken and snapshot.features == frozenset().union(*(o.features for o in usable))
     considered = tuple(_considered(o, snapshot, reasons, too_dear=too_dear) for o in offers)
     refusal = None if attempts else _refusal(considered)
@@ -305,6 +309,15 @@ def _followers(
     return tuple(o.attempt(snapshot.features) for o in rest), tuple(o.attempt(snapshot.features) for _, o in escalations)
 
 
+def _last_resorts(snapshot: Snapshot, usable: list[_Offer], reasons: dict[str, tuple[Decision, str]]) -> tuple[Attempt, ...]:
+    """Those that were asked too often lately, if all others fail."""
+    throttled = [o for o in usable if o.quote.throttled and o.features == snapshot.features and o.quote.provider not in reasons]
+    affordable = [o for o in throttled if _affordable(snapshot, [(o, snapshot.features)])]
+    affordable.sort(key=lambda o: _rank(snapshot, snapshot.strategy, o.nanos, o.p95, o.worth, o.quote.provider))
+    reasons |= {o.quote.provider: ("fallback", o.quote.throttled) for o in affordable}
+    return tuple(o.attempt(snapshot.features) for o in affordable)
+
+
 def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[Decision, str]], *, too_dear: bool) -> Considered:
     """What became of an offer; `too_dear` where the features could be had, but not within the money."""
     quote = offer.quote
@@ -314,6 +327,8 @@ def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[D
     against = offer.against
     if against is None and offer.p95 > snapshot.deadline_ms:
         against = "over_deadline"
+    elif against is None and quote.throttled:
+        against = quote.throttled
     elif against is None:
         missing = snapshot.features - offer.features
         against = f"unsupported_feature: {', '.join(sorted(missing))}" if missing and not too_dear else "over_max_cost"
@@ -321,13 +336,16 @@ def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[D
 
 
 def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer, frozenset[str]]]) -> bool:
-    """Whether one that money or time left out would have been asked first."""
+    """Whether one that money or time left out, or that is asked too often, would have been asked first."""
     chosen = _liking(snapshot, taken, snapshot.strategy)
     return any(
         _liking(snapshot, [(o, snapshot.features)], snapshot.strategy) < chosen
         for o in offers
         if o.features == snapshot.features
-        and (o.against in {"budget_exhausted", "over_max_cost"} or (o.against is None and o.p95 > snapshot.deadline_ms))
+        and (
+            o.against in {"budget_exhausted", "over_max_cost"}
+            or (o.against is None and (o.p95 > snapshot.deadline_ms or o.quote.throttled))
+        )
     )
 
 

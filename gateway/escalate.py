@@ -104,14 +104,20 @@ class Escalation:
         return tuple(told)
 
     def _offers(self) -> dict[str, tuple[Step, Money]]:
-        """Who may still be asked, at what price: not tried yet, within the money and the time that are left."""
+        """Who may still be asked, at what price: not tried yet nor throttled, within the money and time left."""
         left_ms = (self.race.deadline - time.monotonic() - _SLACK_S) * 1000
         tried = {share.line.name for leg in self.race.legs for share in leg.step}
         prices = {one.provider: one.price for one in self.route.considered}
         offers = {}
         for step in self.route.steps:
             line, price = step[0].line, prices.get(step[0].line.name)
-            if len(step) > 1 or line.name in tried or price is None or not self._fits(line, price, left_ms):
+            if (
+                len(step) > 1
+                or line.name in tried
+                or price is None
+                or line.throttled(step[0].features)
+                or not self._fits(line, price, left_ms)
+            ):
                 continue
             offers[line.name] = (step, price)
         return offers

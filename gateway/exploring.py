@@ -142,7 +142,7 @@ class Explorer:
         wanted = frozenset({feature})
         race = Race(image, Bill(new_id(), CLIENT), time.monotonic() + _DEADLINE_S)
         for line in others:
-            if line.allow(wanted, _DEADLINE_S):
+            if not line.throttled(wanted) and line.allow(wanted, _DEADLINE_S):
                 race.start((Share(line, wanted),))
         while any(leg.running for leg in race.legs) and time.monotonic() < race.deadline:
             race.wait(min(race.deadline, time.monotonic() + _IDLE_S))

@@ -13,8 +13,9 @@ from gateway.monitoring.stages import stage
 from gateway.monitoring.tracing import carried
 from gateway.retries import RetryBudget, call_with_retries
 from gateway.threads import CallThreads
+from gateway.throttle import Throttle
 from providers.contract import Answer, Call, Feature, Provider
-from providers.errors import ImageRefused, ProviderError, ProviderFailed, ProviderOverloaded
+from providers.errors import ImageRefused, ProviderError, ProviderFailed, ProviderOverloaded, ProviderThrottled
 from providers.images import Image
 
 _LATE_ANSWER_S = 5.0
@@ -42,11 +43,17 @@ class Line:
         self.name = self.provider.name
         self.paid = self.meter.is_paid(self.name)
         self.threads = CallThreads(self.name, self.calls_max)
+        # The in-house model says at once, and for nothing, that its queue is full; to ask elsewhere instead would cost money.
+        self.throttles = {feature: Throttle() for feature in self.provider.features} if self.paid else {}
 
     def circuit_problem(self, features: frozenset[Feature]) -> str:
         """Why no call for these features would pass now; empty if it would."""
         ill = [key for key in self._keys(features) if not self.breaker.would_allow(key)]
         return self.breaker.reason(ill[0]) if ill else ""
+
+    def throttled(self, features: frozenset[Feature]) -> str:
+        """Why others should rather be asked about these features now; empty if nothing speaks against it."""
+        return next((problem for name in sorted(features & self.throttles.keys()) if (problem := self.throttles[name].problem())), "")
 
     def allow(self, features: frozenset[Feature], probe_s: float) -> bool:
         """Let a call pass, or not; see `Breaker.allow`. Once it has passed, it must be made or `leave` be called."""
@@ -119,6 +126,7 @@ class Line:
         """One request to the provider. What the ledger is to be told of it is added to `endings`."""
         held = run.held if not endings else self._hold_again(run, bill, deadline, endings)
         timeout_s = self._timeout_s(deadline)
+        turns = {name: self.throttles[name].take() for name in run.call.features & self.throttles.keys()}
         started = time.monotonic()
         try:
             with stage("detect", provider=self.name):
@@ -128,6 +136,9 @@ class Line:
             endings.append(lambda: held.failed(error))
             run.try_ended(error.code, held.cost_of(error), (time.monotonic() - started) * 1000)
             self._note_health(run.call.features, error)
+            if isinstance(error, ProviderThrottled):
+                for name, began in turns.items():
+                    self.throttles[name].refused(began, error.retry_after_s)
             raise error from raised
         endings.append(lambda: held.answered(answer))
         run.try_ended("answered", held.price, (time.monotonic() - started) * 1000)

@@ -165,7 +165,7 @@ def _quote(line: Line | None, name: str, image: Image, features: frozenset[Featu
         if isinstance(price, NotRoutable):
             return replace(quote, refusal=f"unpriced: {price.reason}")
         calls.append(PricedCall(frozenset(call.features), price))
-    return replace(quote, calls=tuple(calls), refusal=_refusal(line, image, mine))
+    return replace(quote, calls=tuple(calls), refusal=_refusal(line, image, mine), throttled=line.throttled(mine))
 
 
 def _refusal(line: Line, image: Image, features: frozenset[Feature]) -> str | None:

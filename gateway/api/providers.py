@@ -22,7 +22,9 @@ class CircuitOut(BaseModel):
 
     feature: str
     state: Literal["closed", "open", "half_open"]
-    reason: str
+    reason: Annotated[
+        str, Field(description="Why it is not closed, or why others are asked first: it has said that it was asked too often.")
+    ]
 
 
 class LatencyOut(BaseModel):
@@ -99,7 +101,9 @@ def _provider_out(line: Line) -> ProviderOut:
         model=line.provider.model,
         prices=prices,
         circuit=[
-            CircuitOut(feature=feature, state=line.breaker.state(key), reason=line.breaker.reason(key))
+            CircuitOut(
+                feature=feature, state=line.breaker.state(key), reason=line.breaker.reason(key) or line.throttled(frozenset({feature}))
+            )
             for feature, key in ((feature, line.key(feature)) for feature in FEATURES if feature in line.provider.features)
         ],
         latency_ms=[

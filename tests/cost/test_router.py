@@ -218,3 +218,34 @@ def test_no_route_is_over_the_limits(snapshot):
 @given(snapshots())
 def test_no_route_of_a_hundred_thousand_is_over_the_limits(snapshot):
     keeps_the_limits(snapshot)
+
+
+def throttled(quote):
+    return changed(quote, throttled="throttled: it is to be left alone for 2.0 s more")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "cheapest", "fastest", "best"])
+def test_who_was_asked_too_often_comes_after_all_others_and_follows_no_good_answer(strategy):
+    route = choose_route(Snapshot(OBJECTS, (throttled(LOCAL), throttled(REKOGNITION), VISION), strategy=strategy))
+    assert providers(route.attempts) == ["google_vision"]
+    assert sorted(providers(route.fallbacks)) == ["local", "rekognition"]
+    assert route.escalations == ()
+    assert decisions(route)["rekognition"] == ("fallback", "throttled: it is to be left alone for 2.0 s more")
+
+
+def test_and_is_asked_where_nobody_else_can_answer_within_the_money():
+    slow = changed(VISION, latency_ms_p50=90_000, latency_ms_p95=90_000)
+    assert providers(choose_route(Snapshot(OBJECTS, (throttled(REKOGNITION), slow))).attempts) == ["google_vision"], "late, but welcome"
+    route = choose_route(Snapshot(OBJECTS, (throttled(REKOGNITION), changed(VISION, refusal="circuit_open: ill"))))
+    assert providers(route.attempts) == ["rekognition"]
+    assert decisions(route)["rekognition"] == ("first", "nothing_else_can_answer")
+    free = changed(LOCAL, calls=(PricedCall(OBJECTS, Money(0)),))
+    poor = choose_route(Snapshot(OBJECTS, (free, throttled(REKOGNITION)), max_cost=Money(5)))
+    assert providers(poor.fallbacks) == []
+    assert decisions(poor)["rekognition"] == ("skipped", "over_max_cost")
+
+
+def test_an_answer_in_place_of_one_that_was_asked_too_often_is_degraded_only_where_that_would_have_been_first():
+    quotes = (LOCAL, throttled(changed(REKOGNITION, quality=0.9, worth=0.9)))
+    assert choose_route(Snapshot(OBJECTS, quotes, strategy="best")).degraded
+    assert not choose_route(Snapshot(OBJECTS, quotes, strategy="cheapest")).degraded
