@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
@@ -13,8 +14,9 @@ from typing import TextIO
 from pydantic_core import PydanticSerializationError, to_json
 
 _EVERY_S = 0.05
+_PATIENCE_S = 0.25
 _WAITING_MAX = 10_000
-"""Where nobody reads them as fast as they come, those who write them wait."""
+"""Where nobody reads them as fast as they come, the others are lost."""
 
 _BLANK = logging.makeLogRecord({}).__dict__
 _STANDARD = frozenset(_BLANK) | {"message", "asctime", "taskName"}
@@ -72,34 +74,61 @@ def _second(at_s: int) -> str:
 class LinesBehind(logging.StreamHandler[TextIO]):
     """Writes what came in one piece, a moment later: a write for every request made the others wait in turn for the interpreter.
 
-    A warning and all before it are written at once. A killed process loses the rest of its last `_EVERY_S` seconds; one that ends does not.
+    Only its own thread writes, and takes no lock that a request takes: where nobody reads, nobody waits, and what is too much is lost and
+    counted. Who logs a warning waits a little until it, and all before it, is written. A killed process loses the rest of its last
+    `_EVERY_S` seconds; one that ends does not.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._waiting: list[logging.LogRecord] = []
-        self._some = threading.Event()
+        self._waiting: deque[logging.LogRecord | threading.Event] = deque()  # whose ends are safe to use at the same time
+        self._lost = 0
+        self._writing = threading.Lock()
+        self._some, self._hurry = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="logs", daemon=True).start()
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record: without the handler's lock, since nothing here needs it."""
+        if not self.filter(record):
+            return False
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record, under the handler's lock."""
+        """Let a record wait, and a warning's thread until it is written, but not for long."""
+        if len(self._waiting) >= _WAITING_MAX:
+            self._lost += 1
+            return
         self._waiting.append(record)
-        if record.levelno >= logging.WARNING or len(self._waiting) >= _WAITING_MAX:
-            self.flush()
-        elif len(self._waiting) == 1:
+        if not self._some.is_set():
             self._some.set()
+        if record.levelno >= logging.WARNING:
+            written = threading.Event()
+            self._waiting.append(written)
+            self._hurry.set()
+            written.wait(_PATIENCE_S)
 
     def flush(self) -> None:
-        """Write what waits."""
-        with self.lock:  # type: ignore[union-attr]
-            waiting, self._waiting = self._waiting, []
-            if waiting:
-                lines = "".join([line for record in waiting if (line := self._line(record))])
-                try:
-                    self.stream.write(lines)
+        """Write what waits: the thread's, and at the end of a process logging's own, which waits no longer for one who does not read."""
+        if not self._writing.acquire(timeout=_PATIENCE_S):
+            return
+        try:
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            records = [one for one in waiting if isinstance(one, logging.LogRecord)]
+            lost, self._lost = self._lost, 0
+            if lost:
+                records.append(Event(__name__, logging.WARNING, "logs.lost", {"lines": lost}))
+            try:
+                if records:
+                    self.stream.write("".join([line for record in records if (line := self._line(record))]))
                     self.stream.flush()
-                except Exception:  # noqa: BLE001 -- logging's own way: nobody fails because nobody listens
-                    self.handleError(waiting[-1])
+            except Exception:  # noqa: BLE001 -- logging's own way: nobody fails because nobody listens
+                self.handleError(records[-1])
+            for one in waiting:
+                if isinstance(one, threading.Event):
+                    one.set()
+        finally:
+            self._writing.release()
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
@@ -112,7 +141,8 @@ class LinesBehind(logging.StreamHandler[TextIO]):
         while True:
             self._some.wait()
             self._some.clear()
-            time.sleep(_EVERY_S)
+            self._hurry.wait(_EVERY_S)
+            self._hurry.clear()
             self.flush()
 
 

@@ -1,13 +1,17 @@
+import concurrent.futures
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from gateway import logs
 from gateway.logs import JsonFormatter, LinesBehind
 
 
@@ -77,6 +81,59 @@ class TestLinesBehind:
         log.warning("third")
         assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["first", "third"]
         assert "no number" in capsys.readouterr().err
+
+    @pytest.fixture
+    def pipe(self):
+        """Its end to be read, and a logger at the other; by default it holds 64 KiB."""
+        reading, writing = os.pipe()
+        handler = LinesBehind(os.fdopen(writing, "w"))
+        handler.setFormatter(JsonFormatter())
+        log = logging.Logger("mine", logging.INFO)
+        log.addHandler(handler)
+        with os.fdopen(reading) as lines:
+            yield lines, log
+
+    def test_nobody_waits_where_nobody_reads_and_who_reads_later_gets_all_in_order(self, pipe):
+        lines, log = pipe
+        for nth in range(2_000):
+            log.info("request.answered", extra={"nth": nth, "about": "x" * 100})
+        time.sleep(0.2)  # by now its thread waits for a reader, with half of them in hand
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda nth: log.info("request.answered", extra={"nth": nth}), range(2_000, 4_000)))
+        assert time.monotonic() - began < 2.0
+        log.warning("circuit.opened", extra={"nth": 4_000})
+        assert time.monotonic() - began < 4.0, "a warning waits, but not for ever"
+        told = [json.loads(lines.readline())["nth"] for _ in range(4_001)]
+        assert told[:2_000] == list(range(2_000))
+        assert sorted(told[2_000:4_000]) == list(range(2_000, 4_000)), "threads come as they like"
+        assert told[-1] == 4_000
+
+    def test_what_nobody_reads_is_not_kept_without_end_and_how_much_was_lost_is_told(self, pipe, monkeypatch):
+        monkeypatch.setattr(logs, "_WAITING_MAX", 1_000)
+        lines, log = pipe
+        for nth in range(900):
+            log.info("first", extra={"nth": nth, "about": "x" * 100})
+        time.sleep(0.2)
+        for _ in range(1_500):
+            log.info("second")
+        told = Counter()
+        while not told["logs.lost"]:
+            line = json.loads(lines.readline())
+            told[line["event"]] += 1
+        assert told == {"first": 900, "second": 1_000, "logs.lost": 1}
+        assert line["lines"] == 500
+
+    def test_a_process_ends_though_nobody_reads(self):
+        code = (
+            "import logging; from gateway.logs import log_as_json; log_as_json(); "
+            "[logging.info('x' * 100) for _ in range(2000)]; import time; time.sleep(0.2); logging.shutdown(); import os; os._exit(3)"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            try:
+                assert process.wait(30) == 3
+            finally:
+                process.kill()
 
     def test_a_process_that_ends_loses_none(self):
         code = "import logging; from gateway.logs import log_as_json; log_as_json(); [logging.info('one') for _ in range(100)]"
