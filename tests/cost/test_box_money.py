@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from cost import records
 from cost.backtest import Replay
+from cost.escalation import box_votes
 from cost.escalation.fit import fit
 from cost.money import Money
 from cost.pacing import Pacer
@@ -36,22 +38,36 @@ def thing(place, confidence):
     return {"label": "dog", "confidence": confidence, "box": [left, top, left + 0.08, top + 0.08]}
 
 
+def parts(seed):
+    """64 pictures to learn from, and 64 others."""
+    everything = scenes(seed=seed)
+    return everything.take(range(64)), everything.take(range(64, 128))
+
+
+def replayed(policy, test, limit):
+    run = Replay(test, PRICES, limit)
+    run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
+    return run
+
+
 @pytest.fixture(scope="module")
-def half_the_price():
-    """What came of each of five times 64 pictures at half of what the dear one asks, taught by 64 others."""
-    runs = []
-    for seed in range(5):
-        everything = scenes(seed=seed)
-        taught, test = everything.take(range(64)), everything.take(range(64, 128))
-        policy = fit(taught, USD)
-        run = Replay(test, PRICES, PRICES["dear"] * 32)
-        run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
-        runs.append(run)
-    return runs
+def policies():
+    return [fit(parts(seed)[0], USD) for seed in range(5)]
+
+
+@pytest.fixture(scope="module")
+def half_the_price(policies):
+    """What came of each of five times 64 pictures at half of what the dear one asks."""
+    return [replayed(policy, parts(seed)[1], PRICES["dear"] * 32) for seed, policy in enumerate(policies)]
+
+
+def weighted(test, reward):
+    """Mean reward where each thing counts alike, on whatever picture it is."""
+    return np.mean(test.stakes() * reward)
 
 
 def test_half_the_price_of_the_best_provider_buys_answers_at_least_as_good(half_the_price):
-    better = [np.mean(run.test.stakes() * (run.reward - run.test.rewards["dear"])) for run in half_the_price]
+    better = [weighted(run.test, run.reward - run.test.rewards["dear"]) for run in half_the_price]
     assert np.mean(better) > 0.0
     assert sum(b >= 0.0 for b in better) >= 3
     assert all(run.spent <= run.limit for run in half_the_price)
@@ -62,8 +78,25 @@ def test_the_dear_answers_go_to_pictures_with_many_things(half_the_price):
         assert run.test.stakes()[run.asked["dear"]].mean() > 1.2
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_scarce_money_buys_more_than_where_each_picture_counts_alike(policies, seed, monkeypatch):
+    """At half of the price a cheap answer is had for every picture, with stakes or without: here for one of four."""
+    taught, test = parts(seed)
+    limit = PRICES["cheap"] * 16
+    aware = replayed(policies[seed], test, limit)
+    stakes = test.stakes()
+    for module in (records, box_votes):
+        monkeypatch.setattr(module, "stake", lambda _things, _usual: 1.0)
+    blind = replayed(fit(taught, USD), test, limit)
+    monkeypatch.undo()
+    assert stakes[aware.asked["cheap"]].mean() > 1.2
+    assert stakes[blind.asked["cheap"]].mean() < 1.0
+    assert weighted(test, aware.reward) > weighted(test, blind.reward) + 0.02
+    assert max(aware.spent, blind.spent) <= limit
+
+
 def test_a_picture_counts_by_its_things_and_one_of_which_nothing_is_known_as_one(recordings):
-    records = scenes(3)
-    assert records.stakes().mean() == pytest.approx(1.0)
-    assert (records.stakes().argsort() == np.argsort([len(true) for true in records.true_boxes])).all()
+    seen = scenes(3)
+    assert seen.stakes().mean() == pytest.approx(1.0)
+    assert (seen.stakes().argsort() == np.argsort([len(true) for true in seen.true_boxes])).all()
     assert (recordings(5).stakes() == 1.0).all(), "labels without boxes count alike"

@@ -1,6 +1,9 @@
+import concurrent.futures
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from gateway import answers
 from gateway.answers import AnswerStore
@@ -57,6 +60,28 @@ def test_what_comes_while_others_are_written_waits_for_the_next_time(make, monke
     store.add(new_id(), "shop", "d" * 64, b"{}")
     store.flush()
     assert len(begun) <= 2  # this one, and perhaps the store's own thread
+
+
+def test_under_load_answers_are_written_once_a_pause_and_none_is_lost(make, database, monkeypatch):
+    written, write_transaction = [], answers.write_transaction
+    monkeypatch.setattr(answers, "write_transaction", lambda engine: written.append(time.monotonic()) or write_transaction(engine))
+    store, began = make(), time.monotonic()
+
+    def client(name):
+        ids = []
+        while time.monotonic() < began + 2.0:
+            ids.append(new_id())
+            store.add(ids[-1], name, "d" * 64, b"{}")
+            time.sleep(0.004)
+        return ids
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        sent = {id_ for ids in threads.map(client, "abcd") for id_ in ids}
+    assert len(written) <= (time.monotonic() - began) / answers._EVERY_S + 2, "and one that cleans"
+    store.flush()
+    with database.connect() as connection:
+        assert set(connection.execute(sa.select(answers.answers.c.id)).scalars()) == sent
+    assert store.lost == 0
 
 
 @pytest.mark.parametrize("id_", ["", "x", "batch", "0" * 26, "7" * 26, "ü" * 26, "a" * 5_000])

@@ -1,0 +1,75 @@
+"""The connection to Redis: how long it is waited for, also after it was lost."""
+
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from gateway.cache import link
+from gateway.cache.link import RedisStore
+from gateway.cache.store import Entry
+from tests.gateway.cache.servers import Server
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def store(server):
+    store = RedisStore(f"redis://127.0.0.1:{server.port}", 4)
+    yield store
+    store.close()
+    if store._own._mine.connection is not None:  # its thread would close it with itself
+        store._own._mine.connection.disconnect()
+
+
+def opened(store):
+    """This thread's own socket."""
+    return store._own._mine.connection._get_socket()
+
+
+def waits_in_the_kernel(opened):
+    told = [struct.unpack("@ll", opened.getsockopt(socket.SOL_SOCKET, one, 16)) for one in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)]
+    timeouts_s = [seconds + micros / 1e6 for seconds, micros in told]  # rounded to the kernel's ticks
+    return opened.gettimeout() is None and all(link.TIMEOUT_S <= one < link.TIMEOUT_S + 0.02 for one in timeouts_s)
+
+
+def read_again(store):
+    """Once its thread no longer leaves it alone."""
+    give_up_at = time.monotonic() + 10
+    while store.get("a") is None:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["server started again", "connection closed by the server", "outage"])
+def test_a_socket_keeps_the_kernels_timeout_after_a_reconnect_and_nobody_waits_longer(server, store, how):
+    store.put([Entry("a", b"1", 60)])
+    assert store.get("a") == b"1"
+    before = opened(store)
+    assert waits_in_the_kernel(before)
+    if how == "server started again":
+        server.kill()
+        server.start()
+    elif how == "connection closed by the server":
+        with server.admin() as admin:
+            admin.client_kill_filter(_type="normal", skipme=True)
+    else:
+        store._own.renew()
+    with server.admin() as admin:
+        admin.set("a", b"1")
+    read_again(store)
+    assert opened(store) is not before
+    assert waits_in_the_kernel(opened(store))
+
+    server.send(signal.SIGSTOP)
+    began = time.monotonic()
+    assert store.get("a") is None
+    assert 0.8 * link.TIMEOUT_S < time.monotonic() - began < 10 * link.TIMEOUT_S
+    server.send(signal.SIGCONT)
