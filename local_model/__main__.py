@@ -1,9 +1,11 @@
-"""`python -m local_model [--bind unix:PATH | HOST:PORT]`: the model server, in one process with many threads.
+"""`python -m local_model [--bind unix:PATH | HOST:PORT]`: the model server.
 
+One process answers requests. On a GPU it computes, too; on CPUs that is for a process a core beside it, where memory holds them.
 SIGHUP has it read the weights' files again and take them in without losing a request.
 """
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
@@ -16,16 +18,14 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gasgi import ASGIWorker
 
-from local_model.cores import cores
+from local_model.cores import cores, gpu_here
+from local_model.lane_processes import LaneProcesses
 from local_model.lifetime import die_with_parent
-from local_model.memory import use_few_heaps
+from local_model.memory import a_process_a_core_fits, use_few_heaps
 from local_model.models import Loading
 from local_model.server import Server
-
-THREADS = 256 + 16 * cores()
-"""Callers that wait, started as they are needed: more than a GPU's queue and batches hold, or two batches for each lane of a CPU beside its
-queue, so that it is the queue that refuses, and at once."""
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
@@ -36,21 +36,33 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.kill_workers(signal.SIGHUP)
 
 
+class _Worker(ASGIWorker):  # type: ignore[misc]
+    """gunicorn's worker on an event loop. When it ends it answers what it has taken, but does not wait for connections at rest."""
+
+    async def _shutdown(self) -> None:
+        for server in self.servers:
+            server.close()
+        give_up = self.loop.time() + self.cfg.graceful_timeout
+        while self.asgi.busy and self.loop.time() < give_up:
+            await asyncio.sleep(0.02)
+        self._quick_shutdown = True
+        await super()._shutdown()
+
+
 class _Application(BaseApplication):  # type: ignore[misc]
     """gunicorn, configured from here and from nowhere else."""
 
-    def __init__(self, bind: str, weights: list[Path], *, compiled: bool) -> None:
+    def __init__(self, bind: str, weights: list[Path]) -> None:
         self._bind = bind
         self._weights = weights
-        self._compiled = compiled
         super().__init__()
 
     def load_config(self) -> None:
         settings: dict[str, Any] = {
             "bind": self._bind,
             "workers": 1,
-            "worker_class": "gthread",
-            "threads": THREADS,
+            "worker_class": _Worker,
+            "asgi_lifespan": "off",
             "timeout": 60,
             "graceful_timeout": 10,
             "keepalive": 75,  # longer than clients keep a resting connection, so that none is closed under a request
@@ -66,7 +78,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
     def load(self) -> Server:
         """In the worker, after the fork: torch's threads do not survive one."""
         weights: list[Path | None] = [*self._weights] or [None]
-        loads = [partial(_load, each, self._compiled) for each in weights]
+        loads = [partial(_load, each) for each in weights]
         return Server(loads, may_reload=self._bind.startswith("unix:"))
 
     def run(self) -> None:
@@ -74,21 +86,19 @@ class _Application(BaseApplication):  # type: ignore[misc]
         _Arbiter(self).run()
 
 
-def _load(weights: Path | None, compiled: bool) -> Any:
+def _load(weights: Path | None) -> Any:
+    if not gpu_here() and a_process_a_core_fits():
+        return LaneProcesses(weights, cores())
     from local_model.predictor import Predictor  # noqa: PLC0415
 
-    predictor = Predictor.load(weights=weights)
-    if compiled:
-        predictor.compile()
-    return predictor
+    return Predictor.load(weights=weights)
 
 
 def _reload_on_hangup(worker: Any) -> None:
-    def reload(_signal: int, _frame: Any) -> None:
-        threading.Thread(target=_reload, args=(worker.wsgi,), name="reload-model", daemon=True).start()
+    def reload() -> None:
+        threading.Thread(target=_reload, args=(worker.asgi,), name="reload-model", daemon=True).start()
 
-    signal.signal(signal.SIGHUP, reload)
-    signal.siginterrupt(signal.SIGHUP, False)
+    worker.loop.add_signal_handler(signal.SIGHUP, reload)
 
 
 def _reload(server: Server) -> None:
@@ -97,8 +107,8 @@ def _reload(server: Server) -> None:
 
 
 def _stop(_arbiter: Any, worker: Any) -> None:
-    if isinstance(worker.wsgi, Server):
-        worker.wsgi.close()
+    if isinstance(worker.asgi, Server):
+        worker.asgi.close()
 
 
 def _make_way(bind: str) -> None:
@@ -127,16 +137,13 @@ def main() -> None:
         default=[],
         help="a TOML file that describes another detector (see local_model/detector.py); several stand side by side, the first by default",
     )
-    parser.add_argument(
-        "--compile", action="store_true", help="let torch compile the network beside the work: minutes of a core, then faster"
-    )
     arguments = parser.parse_args()
     use_few_heaps()
     if os.environ.get("DIE_WITH_PARENT") == "1":
         die_with_parent()
     if arguments.bind.startswith("unix:"):
         _make_way(arguments.bind)
-    _Application(arguments.bind, arguments.weights, compiled=arguments.compile).run()
+    _Application(arguments.bind, arguments.weights).run()
 
 
 if __name__ == "__main__":

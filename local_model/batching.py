@@ -5,6 +5,7 @@ computed; only then, and for at most `wait_ms_max`, the model waits for as many 
 With a GPU, decoding and letterboxing run in a few threads ahead of the model, suppression in one behind it: the model does nothing but
 compute. On a CPU several batches are computed side by side, a lane a core: threads that share one batch wait for each other, lanes never
 do. There is no core besides to be ahead on, so a lane does all of it: whatever is handed from thread to thread leaves its cache behind.
+A lane may be a process of its own (`lane_processes`); its thread here then hands it batch after batch, and answers are passed on behind it.
 """
 
 import threading
@@ -17,13 +18,14 @@ from typing import Any, Protocol
 
 from local_model.cores import cores, give_way
 from local_model.counts import Counts
-from local_model.preprocess import Pixels, Square
 
 _BATCHES_AHEAD = 1
 """Batches beside those of the lanes whose raw output waits to be finished, at most: each is some megabytes."""
 
 _GROWS_AFTER = 100
 """Batches that went well before one picture more is tried again after memory ran out."""
+
+TOO_LATE = "The deadline passed while the picture was with the model."
 
 
 class Overloaded(Exception):
@@ -41,16 +43,16 @@ class Expired(Exception):
 class Steps(Protocol):
     """A predictor in its steps, as `predictor.Predictor` has them. `Any` is what one step hands to the next."""
 
-    def prepare(self, picture: Any) -> Square:
-        """Decode where it is encoded, and letterbox; in any thread."""
+    def prepare(self, picture: Any) -> Any:
+        """What comes before the network, of one picture; in any thread."""
 
-    def forward(self, squares: Sequence[Pixels]) -> Any:
+    def forward(self, prepared: Sequence[Any]) -> Any:
         """The network over a batch; in as many threads as there are lanes."""
 
     def parted(self, raw: Any) -> Sequence[Any]:
         """The network's output, one entry a picture; in another thread."""
 
-    def finish(self, found: Any, square: Square, machine_us: int) -> Any:
+    def finish(self, found: Any, prepared: Any, machine_us: int) -> Any:
         """One picture's prediction; in that thread too."""
 
     def ran_out_of_memory(self, error: Exception) -> bool:
@@ -62,7 +64,7 @@ class _Item:
     picture: Any
     deadline: float
     came_at: float
-    square: Square | None = None
+    prepared: Any = None
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -76,6 +78,7 @@ class Batcher:
         wait_ms_max: for a batch to fill, and only under load.
         queue_max: pictures that may wait for the model; one more is refused at once.
         ahead: whether there are cores besides to decode on ahead of the lanes, and to suppress on behind them; else the lanes do that, too.
+        elsewhere: whether lanes compute in other processes. Then answers are passed on behind them, while the next batch is on its way.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Batcher:
         wait_ms_max: float = 5.0,
         queue_max: int = 32,
         ahead: bool = True,
+        elsewhere: bool = False,
     ) -> None:
         self.counts = Counts(images_max)
         self._predictor = predictor
@@ -100,7 +104,7 @@ class Batcher:
         self._free_lanes = 0
         self._closing = False
         self._change = threading.Condition()
-        self._ahead = ahead
+        self._ahead, self._elsewhere = ahead, elsewhere
         self._preparers = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="prepare")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._finisher.submit(int)  # its thread is made here, and not by a lane that gives way: it would do as its maker does
@@ -113,7 +117,7 @@ class Batcher:
     def of(cls, predictor: Any, **settings: Any) -> "Batcher":
         """Of the sizes that suit the predictor's device, but for these settings."""
         sizes = {"images_max": predictor.images_max, "lanes": predictor.lanes, "queue_max": 4 * predictor.images_max}
-        return cls(predictor, **({"ahead": predictor.ahead} | sizes | settings))
+        return cls(predictor, **({"ahead": predictor.ahead, "elsewhere": predictor.elsewhere} | sizes | settings))
 
     @property
     def waiting(self) -> int:
@@ -145,6 +149,18 @@ class Batcher:
             Expired: the deadline passed.
             BadPicture: not a picture; nobody else's answer suffers.
         """
+        future = self.submit(picture, deadline)
+        try:
+            return future.result(None if deadline is None else max(deadline - time.monotonic(), 0))
+        except TimeoutError:
+            raise Expired(TOO_LATE) from None
+
+    def submit(self, picture: Any, deadline: float | None = None) -> "Future[Any]":
+        """The promise of what `predict` returns or raises, but that nobody watches the deadline once the model has the picture.
+
+        Raises:
+            Overloaded: as `predict`.
+        """
         item = _Item(picture, float("inf") if deadline is None else deadline, time.monotonic())
         with self._change:
             if self._closing:
@@ -159,10 +175,7 @@ class Batcher:
                 self._change.notify_all()
         if self._ahead:
             self._preparers.submit(self._prepare_ahead, item)
-        try:
-            return item.future.result(None if deadline is None else max(deadline - time.monotonic(), 0))
-        except TimeoutError:
-            raise Expired("The deadline passed while the picture was with the model.") from None
+        return item.future
 
     def close(self) -> None:
         """Take no more, answer what waits, and stop."""
@@ -178,14 +191,14 @@ class Batcher:
         self._prepare(item)
         with self._change:
             self._preparing -= 1
-            if item.square is not None:
+            if item.prepared is not None:
                 self._waiting.append(item)
             self._change.notify_all()
 
     def _prepare(self, item: _Item) -> None:
         try:
             if item.deadline > time.monotonic():
-                item.square = self._predictor.prepare(item.picture)
+                item.prepared = self._predictor.prepare(item.picture)
             else:
                 self._expire(item)
         except MemoryError:
@@ -196,7 +209,8 @@ class Batcher:
             item.picture = None
 
     def _run(self) -> None:
-        give_way()  # what answers holds Python's lock, and all wait for it if it waits for a core
+        if not self._elsewhere:
+            give_way()  # what answers holds Python's lock, and all wait for it if it waits for a core
         size = 1
         while batch := self._next_batch(expected=size):
             size = len(batch)
@@ -206,7 +220,7 @@ class Batcher:
             self._answer([item for item in batch if self._still_wanted(item)])
 
     def _still_wanted(self, item: _Item) -> bool:
-        if item.square is None:
+        if item.prepared is None:
             return False
         if item.deadline > time.monotonic():
             return True
@@ -239,7 +253,7 @@ class Batcher:
         self._unfinished.acquire()
         started = time.monotonic()
         try:
-            raw = self._predictor.forward([item.square.pixels for item in batch if item.square])
+            raw = self._predictor.forward([item.prepared for item in batch])
         except Exception as error:  # noqa: BLE001 -- whatever a network raises is told to its own caller
             self._unfinished.release()
             self._split(batch, error)
@@ -249,7 +263,7 @@ class Batcher:
             self.counts.batch_ran([started - item.came_at for item in batch], forward_s)
             self._regain()
         machine_us = round(forward_s * 1e6 / (len(batch) * len(self._lanes)))
-        if self._ahead:
+        if self._ahead or self._elsewhere:
             self._finisher.submit(self._finish, batch, raw, machine_us)
         else:
             self._finish(batch, raw, machine_us)
@@ -284,9 +298,8 @@ class Batcher:
             self._unfinished.release()
 
     def _finish_one(self, item: _Item, found: Any, machine_us: int) -> None:
-        assert item.square is not None, "what was in a batch was prepared"
         try:
-            item.future.set_result(self._predictor.finish(found, item.square, machine_us))
+            item.future.set_result(self._predictor.finish(found, item.prepared, machine_us))
         except Exception as error:  # noqa: BLE001 -- told to its own caller
             self._fail(item, error)
 

@@ -9,6 +9,8 @@ _GIVES_WAY = 10
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html
 
+_GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # Nvidia's, AMD's, either within Windows
+
 
 def cores() -> int:
     """Cores that this process may use: those it may run on, and no more than its container's share of time, rounded up."""
@@ -19,6 +21,11 @@ def cores() -> int:
 def lanes_for(processes: int) -> int:
     """Lanes of the network in each of so many processes, so that together they are as many as the cores."""
     return max(cores() // max(processes, 1), 1)
+
+
+def gpu_here() -> bool:
+    """Whether the system shows a GPU that torch could compute on; told without torch."""
+    return any(Path(device).exists() for device in _GPUS)
 
 
 def give_way() -> None:

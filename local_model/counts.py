@@ -33,7 +33,7 @@ class Counts:
     Attributes:
         queue_s: from a picture's coming to the start of its batch, in seconds; decoding and letterboxing included.
         batch_images: pictures a batch.
-        forward_s: that the network ran, in all.
+        forward_s: that batches took, in all; decoding included where a process does both.
     """
 
     def __init__(self, images_max: int) -> None:

@@ -5,11 +5,9 @@ What each step brings is measured by `tests/benchmarks/bench_forward.py`; a step
 
 import copy
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +31,6 @@ class CpuPass:
             _frozen(detector.network, self._dtype, detector.side) if detector.half else detector.network
         )
         self._side = detector.side
-        self._plain = detector.network
 
     @torch.inference_mode()
     def __call__(self, squares: Sequence[Pixels]) -> Tensor:
@@ -44,44 +41,12 @@ class CpuPass:
         """The same: what a CPU gives is there."""
         return raw
 
-    def compile(self, images_max: int) -> threading.Thread:
-        """Have torch compile the network in a thread of its own, and take its kernels once they are there.
-
-        Until then, and where no C++ compiler is found, the frozen graph answers.
-        """
-        thread = threading.Thread(target=self._compile, args=(images_max,), name="compile", daemon=True)
-        thread.start()
-        return thread
-
     def _normal(self, squares: Sequence[Pixels]) -> Tensor:
         """Row by row, not pixel by pixel: a kernel over three numbers is all overhead."""
         batch = torch.empty(len(squares), self._side, 3 * self._side, dtype=self._dtype)
         for place, pixels in zip(batch, squares, strict=True):
             place.copy_(torch.from_numpy(pixels).view(self._side, -1).float().sub_(self._mean).mul_(self._scale))
         return batch.view(-1, self._side, self._side, 3).permute(0, 3, 1, 2)  # (B, 3, side, side), channels last in memory
-
-    def _compile(self, images_max: int) -> None:
-        try:
-            import torch._inductor.config as inductor  # noqa: PLC0415 -- takes a second
-
-            network = _cast(self._plain, self._dtype)
-            by_size: dict[int, Callable[[Tensor], Tensor]] = {}
-            with inductor.patch(freezing=True), torch.no_grad():
-                for images in {1, images_max}:
-                    one = torch.compile(network, dynamic=False)
-                    example = self._normal([np.zeros((self._side, self._side, 3), np.uint8)] * images)
-                    one(example)
-                    by_size[images] = one
-        except Exception as error:  # noqa: BLE001 -- a missing compiler is told in many ways
-            log.warning("model.not_compiled", extra={"reason": str(error)[:300]})
-            return
-        frozen = self._network
-
-        def network_of(batch: Tensor) -> Tensor:
-            return by_size.get(len(batch), frozen)(batch)
-
-        self._network = network_of
-        log.info("model.compiled", extra={"batches": sorted(by_size)})
 
 
 def computes_in_bfloat16() -> bool:

@@ -19,13 +19,17 @@ def text(served: Sequence[Served], *, up_s: float, reloads: int, reloads_failed:
 
 def _of_each(served: Sequence[Served]) -> Iterator[str]:
     values: dict[str, tuple[str, str, Callable[[Served], float]]] = {
-        "model_images_total": ("counter", "Pictures that went through the network.", lambda one: one.batcher.counts.images),
+        "model_images_total": ("counter", "Pictures that batches were made of.", lambda one: one.batcher.counts.images),
         "model_batches_total": ("counter", "Batches that did.", lambda one: one.batcher.counts.batches),
         "model_failed_total": ("counter", "Pictures that could not be answered.", lambda one: one.batcher.counts.failed),
         "model_expired_total": ("counter", "Pictures dropped before the network: too late.", lambda one: one.batcher.counts.expired),
         "model_overloaded_total": ("counter", "Pictures refused: the queue was full.", lambda one: one.batcher.counts.overloaded),
         "model_out_of_memory_total": ("counter", "Batches split for memory.", lambda one: one.batcher.counts.out_of_memory),
-        "model_forward_seconds_total": ("counter", "Time in the network.", lambda one: round(one.batcher.counts.forward_s, 6)),
+        "model_forward_seconds_total": (
+            "counter",
+            "Time that batches took; where lanes are processes, all that these do.",
+            lambda one: round(one.batcher.counts.forward_s, 6),
+        ),
         "model_waiting": ("gauge", "Pictures that wait now.", lambda one: one.batcher.waiting),
         "model_images_per_second": ("gauge", "Over the last 10 s.", lambda one: round(one.batcher.counts.images_per_second, 3)),
         "model_batch_fill_ratio": ("gauge", "Pictures over places, last 10 s.", lambda one: round(one.batcher.counts.batch_fill, 4)),

@@ -4,14 +4,16 @@ A reload reads the same files again, loads and warms the new model beside the ol
 what the old one had taken it still answers. A model that can't be loaded leaves the old one where it is.
 """
 
+import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from local_model.batching import Batcher, Closed
+from local_model.batching import TOO_LATE, Batcher, Closed, Expired
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class Models:
         here = ", ".join(one.predictor.model for one in served)
         raise NoSuchModel(f"There is no model {name!r}{f' version {version!r}' if version else ''} here; there is {here}.")
 
-    def predict(self, name: str, version: str | None, picture: Any, deadline: float | None) -> tuple[Served, Any]:
+    async def predicted(self, name: str, version: str | None, picture: Any, deadline: float | None) -> tuple[Served, Any]:
         """A prediction, and who made it. One that a reload overtakes goes to the new model.
 
         Raises:
@@ -86,12 +88,13 @@ class Models:
         """
         served = self.find(name, version)
         try:
-            return served, served.batcher.predict(picture, deadline)
+            promised = served.batcher.submit(picture, deadline)
         except Closed:
-            newer = self.find(name, version)
-            if newer is served:
+            served, older = self.find(name, version), served
+            if served is older:
                 raise
-            return newer, newer.batcher.predict(picture, deadline)
+            promised = served.batcher.submit(picture, deadline)
+        return served, await _kept(promised, deadline)
 
     def wait_until_loaded(self) -> None:
         """Wait for the first load to end, well or not."""
@@ -115,11 +118,11 @@ class Models:
             before, self._loaded = self._loaded, _done(fresh)
             self.reloads += 1
             log.info("model.reloaded", extra={"models": [one.predictor.model for one in fresh]})
-            if before.done() and before.exception() is None:
-                _close(before.result())
-            return fresh
         finally:
             self._reloading.release()
+        if before.done() and before.exception() is None:
+            _close(before.result())  # takes a while; the next reload need not wait for it
+        return fresh
 
     def close(self) -> None:
         """Answer what waits, and stop."""
@@ -147,6 +150,15 @@ class Models:
         return tuple(made)
 
 
+async def _kept(promised: "Future[Any]", deadline: float | None) -> Any:
+    """What the model gives, if it does in time. It is not told that nobody waits any more: it may be at work on it."""
+    try:
+        async with asyncio.timeout(None if deadline is None else max(deadline - time.monotonic(), 0)):
+            return await asyncio.shield(asyncio.wrap_future(promised))
+    except TimeoutError:
+        raise Expired(TOO_LATE) from None
+
+
 def _done(served: tuple[Served, ...]) -> "Future[tuple[Served, ...]]":
     future: Future[tuple[Served, ...]] = Future()
     future.set_result(served)
@@ -156,3 +168,4 @@ def _done(served: tuple[Served, ...]) -> "Future[tuple[Served, ...]]":
 def _close(served: Sequence[Served]) -> None:
     for one in served:
         one.batcher.close()
+        one.predictor.close()

@@ -1,7 +1,6 @@
 """Pictures in, boxes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +13,14 @@ from local_model.boxes import Candidates, non_maximum_suppression
 from local_model.cores import lanes_for
 from local_model.cpu_pass import CpuPass
 from local_model.cuda_pass import CudaPass
-from local_model.preprocess import Pixels, Square, decoded, letterbox
+from local_model.prediction import Prediction
+from local_model.preprocess import Square, decoded, letterbox
 
 SCORE_MIN = 0.05
 """Low, so that one answer serves every threshold above it."""
 
 BOXES_MAX = 300
 """Of one picture, best first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the model sees in one picture, best first.
-
-    Attributes:
-        boxes: (K, 4) float32: x_min, y_min, x_max, y_max as fractions of the picture, in [0, 1]; none is empty.
-        confidences: (K,) float32 in (0.05, 1].
-        labels: K names.
-        model: what answered, with its version.
-        machine_us: microseconds that the model worked for this picture alone: its share of its batch; None outside a batch.
-    """
-
-    boxes: NDArray[np.float32]
-    confidences: NDArray[np.float32]
-    labels: tuple[str, ...]
-    model: str
-    machine_us: int | None = None
 
 
 class Predictor:
@@ -51,6 +32,7 @@ class Predictor:
         images_max: pictures in a batch that this device computes well.
         lanes: batches that it computes side by side.
         ahead: whether cores are free to prepare pictures on while it computes.
+        elsewhere: whether it computes in other processes. It does not.
     """
 
     def __init__(self, chosen: detector.Detector, device: torch.device, lanes: int = 1) -> None:
@@ -60,7 +42,7 @@ class Predictor:
         self.name, self.version = chosen.name, chosen.version
         self.lanes = lanes
         self.images_max = 32 if device.type == "cuda" else 8
-        self.ahead = device.type == "cuda"
+        self.ahead, self.elsewhere = device.type == "cuda", False
         self._pass: CpuPass | CudaPass = CudaPass(chosen, device, self.images_max) if device.type == "cuda" else CpuPass(chosen)
 
     @classmethod
@@ -91,7 +73,7 @@ class Predictor:
             BadPicture: another type or shape.
         """
         squares = [self.prepare(picture) for picture in pictures]
-        found = self.parted(self.forward([square.pixels for square in squares])) if squares else []
+        found = self.parted(self.forward(squares)) if squares else []
         return [self.finish(candidates, square) for candidates, square in zip(found, squares, strict=True)]
 
     def warm(self) -> None:
@@ -100,11 +82,6 @@ class Predictor:
         for images in (1, self.images_max, 1):
             self.predict([empty] * images)
 
-    def compile(self) -> None:
-        """Let torch compile the network beside the work, where the device is a CPU."""
-        if isinstance(self._pass, CpuPass):
-            self._pass.compile(self.images_max)
-
     def prepare(self, picture: NDArray[Any] | bytes | memoryview) -> Square:
         """Decode what is encoded, and letterbox."""
         side, bgr = self._detector.side, self._detector.bgr
@@ -112,9 +89,9 @@ class Predictor:
             return letterbox(picture, side, bgr=bgr)
         return letterbox(decoded(picture, bgr=bgr), side, bgr=False)
 
-    def forward(self, squares: Sequence[Pixels]) -> Any:
+    def forward(self, squares: Sequence[Square]) -> Any:
         """The network over one batch: its raw output, or on CUDA the promise of it, for `parted`."""
-        return self._pass(squares)
+        return self._pass([square.pixels for square in squares])
 
     @torch.inference_mode()
     def parted(self, raw: Any) -> list[Candidates]:
@@ -142,3 +119,6 @@ class Predictor:
     def gpu_memory_bytes(self) -> int:
         """What this process holds of the GPU's memory; 0 on a CPU."""
         return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+
+    def close(self) -> None:
+        """Nothing of it outlives it."""

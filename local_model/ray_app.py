@@ -10,22 +10,18 @@ old ones and loses no request. `docs/fleet.md` is the page on it.
 Source: https://docs.ray.io/en/latest/serve/api/index.html
 """
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
-from werkzeug.test import EnvironBuilder
-from werkzeug.wrappers import Request as WsgiRequest
 
 from local_model.models import Loading, Served
-from local_model.server import Server
+from local_model.server import Asked, Server
 
 _CALLERS = 256
-"""Threads of a replica that wait for answers: more than its queue and a batch, so that it is the queue that refuses, and at once."""
+"""Requests at a replica at once: more than its queue and a batch, so that it is the queue that refuses, and at once."""
 
 
 class Replica:
@@ -34,7 +30,6 @@ class Replica:
     def __init__(self, device: str | None, cores: int) -> None:
         self._device, self._cores = device, cores
         self._weights: Path | None = None
-        self._callers = ThreadPoolExecutor(_CALLERS, thread_name_prefix="caller")
         self._server = Server([self._load], lanes=cores) if device == "cpu" else Server([self._load])
 
     def reconfigure(self, config: dict[str, Any]) -> None:
@@ -52,9 +47,8 @@ class Replica:
 
     async def __call__(self, request: Request) -> Response:
         """One HTTP request."""
-        content = await request.body()
-        answer = await asyncio.get_running_loop().run_in_executor(self._callers, self._answer, request, content)
-        return Response(answer.get_data(), answer.status_code, dict(answer.headers))
+        answer = await self._server.answer(Asked(request.method, request.url.path, request.headers, request.body))
+        return Response(answer.content, answer.status, answer.headers)
 
     def check_health(self) -> None:
         """Called by Ray; a replica that raises is replaced."""
@@ -63,11 +57,6 @@ class Replica:
     def models(self) -> tuple[Served, ...]:
         """What it serves."""
         return self._server.models.all()
-
-    def _answer(self, request: Request, content: bytes) -> Any:
-        headers = {name: value for name, value in request.headers.items() if name not in {"content-length", "transfer-encoding"}}
-        environ = EnvironBuilder(path=request.url.path, method=request.method, headers=headers, data=content).get_environ()
-        return self._server.answer(WsgiRequest(environ))
 
     def _load(self) -> Any:
         from local_model.predictor import Predictor  # noqa: PLC0415 -- torch, in the replica only

@@ -1,4 +1,4 @@
-"""The model server: the Open Inference Protocol v2 over HTTP, as a WSGI application. `local_model.__main__` serves it.
+"""The model server: the Open Inference Protocol v2 over HTTP, as an ASGI application. `local_model.__main__` serves it.
 
 Inputs, one of them:
     pixels   UINT8 [height, width, 3]   upright RGB
@@ -8,25 +8,24 @@ Outputs:
     scores   FP32 [K]                   above 0.05
     classes  BYTES [K]                  names
 The request parameter `timeout`, in microseconds as at Triton, drops the picture when its time is over. The answer's parameter
-`machine_us` tells how long the network worked for this picture alone: its share of its batch.
+`machine_us` tells how long the machine worked for this picture alone: its share of its batch.
 
 Several models or versions may be served side by side, each at its own address. `POST /v2/repository/models/NAME/load`, as at Triton,
 reads the weights' files again; on a Unix socket only, whose owner alone reaches it. Elsewhere SIGHUP does.
 Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
 """
 
+import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.wrappers import Request, Response
 
 from local_model import metrics
 from local_model.batching import Expired, Overloaded
@@ -38,8 +37,6 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """22 million pixels as they are. The gateway's client halves what is larger; encoded pictures are far smaller."""
-
-_PIECE_BYTES = 256 * 1024
 
 OUTPUTS = {"boxes", "scores", "classes"}
 
@@ -59,11 +56,32 @@ _ROUTES = Map(
         ),
     ],
     strict_slashes=False,
-)
+).bind("model")
 
 
 class ReloadForbidden(Exception):
     """Asked from a network that anybody may be on."""
+
+
+class TooLarge(Exception):
+    """A body of more than `BODY_BYTES_MAX`."""
+
+
+class Asked(NamedTuple):
+    """One request. The names of its headers are in small letters; its body is read when it is called for."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Callable[[], Awaitable[bytes]]
+
+
+class Answer(NamedTuple):
+    """What is told back."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
 
 
 _STATUS: dict[type[Exception], int] = {
@@ -71,7 +89,7 @@ _STATUS: dict[type[Exception], int] = {
     BadPicture: 400,
     ReloadForbidden: 403,
     NoSuchModel: 404,
-    RequestEntityTooLarge: 413,
+    TooLarge: 413,
     Loading: 503,
     Overloaded: 503,
     Expired: 504,
@@ -79,32 +97,46 @@ _STATUS: dict[type[Exception], int] = {
 
 
 class Server:
-    """The WSGI application. Models are loaded in a thread of their own, so that it is alive, and says it is not ready, at once.
+    """The ASGI application. Models are loaded in a thread of their own, so that it is alive, and says it is not ready, at once.
 
     Args:
         loads: makes each predictor, the default one first.
         may_reload: whether a request may have the weights read again.
         settings: of `batching.Batcher`.
+
+    Attributes:
+        busy: requests that are being answered now.
     """
 
     def __init__(self, loads: Sequence[Load], *, may_reload: bool = False, **settings: Any) -> None:
         self.models = Models(loads, **settings)
+        self.busy = 0
         self._may_reload = may_reload
         self._started = time.monotonic()
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """WSGI. What an answer left unread of the body is read after it, so that its connection serves the next request."""
-        request = Request(environ)
-        response = self.answer(request)
-        response.call_on_close(partial(_read_away, request))
-        return response(environ, start_response)
-
-    def answer(self, request: Request) -> Response:
-        """One request's answer; never raises."""
-        request.max_content_length = BODY_BYTES_MAX
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """ASGI. What an answer left unread of the body is read after it, so that its connection serves the next request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = _Body(receive)
+        self.busy += 1
         try:
-            endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
-            return getattr(self, f"_{endpoint}")(request, **arguments)  # type: ignore[no-any-return]
+            answer = await self.answer(Asked(scope["method"], scope["path"], headers, body.whole))
+            told = {**answer.headers, "Content-Length": str(len(answer.content))}
+            lines = [(name.encode(), value.encode()) for name, value in told.items()]
+            await send({"type": "http.response.start", "status": answer.status, "headers": lines})
+            await send({"type": "http.response.body", "body": answer.content})
+        finally:
+            self.busy -= 1
+        with suppress(BadRequest):  # the client has gone
+            await body.rest()
+
+    async def answer(self, asked: Asked) -> Answer:
+        """One request's answer; never raises."""
+        try:
+            endpoint, arguments = _ROUTES.match(asked.path, asked.method)
+            return await getattr(self, f"_{endpoint}")(asked, **arguments)  # type: ignore[no-any-return]
         except tuple(_STATUS) as error:
             return _error(next(status for kind, status in _STATUS.items() if isinstance(error, kind)), str(error))
         except HTTPException as error:
@@ -117,30 +149,30 @@ class Server:
         """Answer what waits, and stop."""
         self.models.close()
 
-    def _live(self, request: Request) -> Response:  # noqa: ARG002 -- all routes are called alike
+    async def _live(self, asked: Asked) -> Answer:  # noqa: ARG002 -- all routes are called alike
         return _json({"live": True})
 
-    def _ready(self, request: Request) -> Response:  # noqa: ARG002
+    async def _ready(self, asked: Asked) -> Answer:  # noqa: ARG002
         self.models.all()
         return _json({"ready": True})
 
-    def _model_ready(self, request: Request, name: str, version: str | None = None) -> Response:  # noqa: ARG002
+    async def _model_ready(self, asked: Asked, name: str, version: str | None = None) -> Answer:  # noqa: ARG002
         self.models.find(name, version)
         return _json({"name": name, "ready": True})
 
-    def _server(self, request: Request) -> Response:  # noqa: ARG002
+    async def _server(self, asked: Asked) -> Answer:  # noqa: ARG002
         return _json({"name": "vision-gateway-model", "version": "2", "extensions": ["binary_tensor_data", "model_repository"]})
 
-    def _index(self, request: Request) -> Response:  # noqa: ARG002
+    async def _index(self, asked: Asked) -> Answer:  # noqa: ARG002
         return _json([_state(one) for one in self.models.all()])
 
-    def _load(self, request: Request, name: str) -> Response:  # noqa: ARG002
+    async def _load(self, asked: Asked, name: str) -> Answer:  # noqa: ARG002
         if not self._may_reload:
             raise ReloadForbidden("Weights are reloaded by SIGHUP, or by a request on the Unix socket.")
         self.models.find(name)
-        return _json([_state(one) for one in self.models.reload()])
+        return _json([_state(one) for one in await asyncio.to_thread(self.models.reload)])
 
-    def _metadata(self, request: Request, name: str, version: str | None = None) -> Response:  # noqa: ARG002
+    async def _metadata(self, asked: Asked, name: str, version: str | None = None) -> Answer:  # noqa: ARG002
         self.models.find(name, version)
         return _json(
             {
@@ -159,12 +191,12 @@ class Server:
             }
         )
 
-    def _infer(self, request: Request, name: str, version: str | None = None) -> Response:
+    async def _infer(self, asked: Asked, name: str, version: str | None = None) -> Answer:
         came = time.monotonic()
         self.models.find(name, version).batcher.refuse_if_full()  # before the body is read
-        told, tensors = read_request(request.get_data(cache=False), request.headers.get(HEAD_LENGTH))
+        told, tensors = read_request(await asked.body(), asked.headers.get(HEAD_LENGTH.lower()))
         binary = wanted_in_binary(told, OUTPUTS)
-        served, seen = self.models.predict(name, version, _picture(tensors), _deadline(told, came))
+        served, seen = await self.models.predicted(name, version, _picture(tensors), _deadline(told, came))
         count = len(seen.labels)
         outputs = [
             Tensor("boxes", "FP32", (count, 4), seen.boxes),
@@ -180,23 +212,54 @@ class Server:
             head["id"] = told["id"]
         body, head_length = write_response(head, outputs, binary)
         if head_length is None:
-            return Response(body, mimetype="application/json")
-        return Response(body, mimetype="application/octet-stream", headers={HEAD_LENGTH: str(head_length)})
+            return Answer(200, body, _JSON)
+        return Answer(200, body, {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(head_length)})
 
-    def _metrics(self, request: Request) -> Response:  # noqa: ARG002
+    async def _metrics(self, asked: Asked) -> Answer:  # noqa: ARG002
         told = metrics.text(
             self.models.all(),
             up_s=time.monotonic() - self._started,
             reloads=self.models.reloads,
             reloads_failed=self.models.reloads_failed,
         )
-        return Response(told, content_type="text/plain; version=0.0.4")
+        return Answer(200, told.encode(), {"Content-Type": "text/plain; version=0.0.4"})
 
 
-def _read_away(request: Request) -> None:
-    with suppress(HTTPException, OSError):  # too much, or the client has gone: then the connection ends
-        while request.stream.read(_PIECE_BYTES):
+class _Body:
+    """Of one request, as it comes."""
+
+    def __init__(self, receive: Any) -> None:
+        self._receive = receive
+        self._more = True
+
+    async def whole(self) -> bytes:
+        """All of it.
+
+        Raises:
+            TooLarge: it is; then the rest is not read either, and the connection ends.
+            BadRequest: the client has gone.
+        """
+        pieces, size = [], 0
+        async for piece in self._pieces():
+            pieces.append(piece)
+            size += len(piece)
+            if size > BODY_BYTES_MAX:
+                self._more = False
+                raise TooLarge(f"The body has more than {BODY_BYTES_MAX} bytes.")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def rest(self) -> None:
+        """Read away what nobody has called for."""
+        async for _ in self._pieces():
             pass
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while self._more:
+            message = await self._receive()
+            self._more = message.get("more_body", False)
+            if message["type"] != "http.request":
+                raise BadRequest("The client has gone.")
+            yield message["body"]
 
 
 def _picture(tensors: dict[str, Tensor]) -> Pixels | bytes:
@@ -222,9 +285,12 @@ def _deadline(told: dict[str, Any], came: float) -> float | None:
     return came + timeout / 1e6
 
 
-def _json(content: Any) -> Response:
-    return Response(json.dumps(content), mimetype="application/json")
+_JSON = {"Content-Type": "application/json"}
 
 
-def _error(status: int, message: str) -> Response:
-    return Response(json.dumps({"error": message}), status, mimetype="application/json")
+def _json(content: Any) -> Answer:
+    return Answer(200, json.dumps(content).encode(), _JSON)
+
+
+def _error(status: int, message: str) -> Answer:
+    return Answer(status, json.dumps({"error": message}).encode(), _JSON)

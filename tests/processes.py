@@ -26,6 +26,12 @@ def clean_environ(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)} | more
 
 
+def family(pid: int) -> list[int]:
+    """A process, and all that it and its children have started."""
+    told = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [pid, *(member for children in told for child in children for member in family(int(child)))]
+
+
 class Running:
     """A process of ours, its address and its output."""
 

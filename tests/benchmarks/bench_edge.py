@@ -16,7 +16,7 @@ import PIL.Image
 
 from tests.benchmarks.bench_local_model import PICTURES, say
 from tests.benchmarks.load import Client, closed, percentile, post
-from tests.processes import clean_environ, free_port
+from tests.processes import clean_environ, family, free_port
 
 KEY = "bench-key"
 SECONDS, CLIENTS = 15, 8
@@ -32,11 +32,6 @@ def is_ready(address):
         return Client(address).send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
     except OSError:
         return False
-
-
-def family(pid):
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(member for child in children for member in family(int(child)))]
 
 
 def memory_mb(pid):

@@ -1,7 +1,7 @@
 """What the model server costs and bears: `python -m tests.benchmarks.bench_local_model [throughput] [load]`.
 
 throughput  pictures a second through the server under 32 clients, beside a bare loop that decodes and predicts the same pictures in the
-            same layout (a process, a thread a core, batches of 8); rounds take turns, so that the ratio means something on a busy machine.
+            same layout (a process a core, batches of 8); rounds take turns, so that the ratio means something on a busy machine.
             Beside it CPU time a picture, which other processes disturb less. The server's clients run on the same cores, at its expense.
 load        arrivals at 25 to 150 % of what it bore: answers a second, p50, p99, batch fill; what is refused, and how fast: to those
             clients, and to a few that need not wait for a core of their own (tests/benchmarks/probe.py), which is the server's time.
@@ -10,17 +10,19 @@ Every answer under load is compared with the picture's own. Pictures: ../shared/
 """
 
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
+from local_model.cores import cores
 from local_model.memory import use_few_heaps
 from tests.benchmarks.load import Client, closed, opened, percentile, post
+from tests.processes import family
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "coco128" / "images"
@@ -36,35 +38,24 @@ def infer(content):
 
 
 class BareLoop:
-    """Decode and predict, batch by batch, in as many threads as the server has lanes."""
+    """Decode and predict, batch by batch, in a process a core, as the server's lanes are."""
 
     def __init__(self, contents):
-        from local_model.predictor import Predictor  # noqa: PLC0415 -- torch
-
-        use_few_heaps()
-        self.predictor = Predictor.load()
-        self.predictor.warm()
-        self.contents = contents
-        self.own = [seen for start in range(0, len(contents), BATCH) for seen in self.predictor.predict(contents[start : start + BATCH])]
+        spawn = multiprocessing.get_context("spawn")
+        self._lanes = []
+        for lane in range(cores()):
+            here, there = spawn.Pipe()
+            spawn.Process(target=bare_lane, args=(there, contents, lane * BATCH, cores() * BATCH), daemon=True).start()
+            self._lanes.append(here)
+        self._lanes[0].send(None)
+        self.own = self._lanes[0].recv()
 
     def run(self, seconds):
         """Pictures a second, and CPU milliseconds a picture."""
-        done, stop, cpu = [0] * self.predictor.lanes, time.monotonic() + seconds, time.process_time()
-
-        def loop(lane):
-            at = lane * BATCH
-            while time.monotonic() < stop:
-                self.predictor.predict([self.contents[(at + n) % len(self.contents)] for n in range(BATCH)])
-                done[lane] += BATCH
-                at += BATCH * len(done)
-
-        began = time.monotonic()
-        threads = [threading.Thread(target=loop, args=(lane,)) for lane in range(len(done))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(done) / (time.monotonic() - began), (time.process_time() - cpu) * 1000 / sum(done)
+        for lane in self._lanes:
+            lane.send(seconds)
+        done, took, cpu = zip(*[lane.recv() for lane in self._lanes], strict=True)
+        return sum(done) / max(took), sum(cpu) * 1000 / sum(done)
 
     def check(self, number, body):
         """That an answer is the picture's own: its best box, to the noise of 16-bit sums."""
@@ -79,6 +70,29 @@ class BareLoop:
             assert near, f"picture {number} was answered with another's boxes"
 
 
+def bare_lane(told, contents, first, step):
+    """One process of the bare loop: for so many seconds it tells pictures, seconds and CPU seconds; for None, its predictions."""
+    from local_model.predictor import Predictor  # noqa: PLC0415 -- torch
+
+    use_few_heaps()
+    predictor = Predictor.load("cpu")
+    predictor.warm()
+
+    def batch(at):
+        return predictor.predict([contents[(at + n) % len(contents)] for n in range(BATCH)])
+
+    while True:
+        seconds = told.recv()
+        if seconds is None:
+            told.send([seen for at in range(0, len(contents), BATCH) for seen in batch(at)][: len(contents)])
+            continue
+        began, cpu, at, done = time.monotonic(), time.process_time(), first, 0
+        while time.monotonic() < began + seconds:
+            batch(at)
+            at, done = at + step, done + BATCH
+        told.send((done, time.monotonic() - began, time.process_time() - cpu))
+
+
 class ModelServer:
     def __init__(self, folder):
         self.address = f"unix:{folder}/m.sock"
@@ -86,8 +100,7 @@ class ModelServer:
         self.process = subprocess.Popen([sys.executable, "-m", "local_model"], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
         while not self._ready():
             time.sleep(0.1)
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        self._worker = children[0]
+        self._family = family(self.process.pid)
 
     def _ready(self):
         try:
@@ -96,8 +109,8 @@ class ModelServer:
             return False
 
     def cpu_s(self):
-        fields = Path(f"/proc/{self._worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._family]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def metric(self, name):
         _, body = Client(self.address).send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -139,13 +152,15 @@ def load(server, requests, folder):
         images, batches = server.metric("model_images_total") - images, server.metric("model_batches_total") - batches
         answered = [due for due, _ in latencies.get(200, [])]
         refused = [took for _, took in latencies.get(503, [])]
+        probed = json.loads(probe.communicate()[0]) if probe else {}
+        served = len(answered) + len(probed.get("200", []))  # those few are served, too
         say(
-            f"at {share:4.0%} of {capacity:4.1f}: {len(answered) / seconds:5.1f} images/s, p50 {percentile(answered, 0.5):4.0f} ms, "
+            f"at {share:4.0%} of {capacity:4.1f}: {served / seconds:5.1f} images/s, p50 {percentile(answered, 0.5):4.0f} ms, "
             f"p99 {percentile(answered, 0.99):4.0f} ms, {images / max(batches, 1):.1f} a batch; "
             f"refused {spread(refused)}"
         )
         if probe:
-            say(f"  to clients with a core of their own: refused {spread(json.loads(probe.communicate()[0]).get('503', []))}")
+            say(f"  to clients with a core of their own: refused {spread(probed.get('503', []))}")
 
 
 def spread(took):

@@ -88,7 +88,10 @@ def closed(address, requests, clients, seconds, check=lambda number, body: None)
 
 
 def opened(address, requests, per_second, seconds, clients=128):
-    """Arrivals at a steady rate, whether or not those before are answered: latencies in ms by status, from when each was due."""
+    """Arrivals at a steady rate, whether or not those before are answered.
+
+    Returns: by status the latencies in ms, from when each was due and from when it was sent; and the seconds from the first arrival on.
+    """
     latencies, jobs = {}, queue.SimpleQueue()
     start = time.monotonic() + 0.2
     count = int(per_second * seconds)
@@ -108,8 +111,8 @@ def opened(address, requests, per_second, seconds, clients=128):
             latencies.setdefault(status, []).append(((ended - due) * 1000, (ended - began) * 1000))
         connection.close()
 
-    seconds = _run([threading.Thread(target=client) for _ in range(clients)])
-    return latencies, seconds
+    _run([threading.Thread(target=client) for _ in range(clients)])
+    return latencies, time.monotonic() - start
 
 
 def percentile(values, share):

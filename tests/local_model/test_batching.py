@@ -28,7 +28,7 @@ class Numbered:
         return Square(picture, 1, 1)
 
     def forward(self, squares):
-        numbers = [int(square[0, 0, 0]) for square in squares]
+        numbers = [int(square.pixels[0, 0, 0]) for square in squares]
         self.batches.append(numbers)
         self.started.set()
         assert self.go.wait(10)
@@ -57,9 +57,10 @@ def numbered():
     return Numbered()
 
 
-@pytest.fixture(params=[True, False], ids=["ahead", "in the lanes"])
+@pytest.fixture(params=[(True, False), (False, False), (False, True)], ids=["ahead", "in the lanes", "elsewhere"])
 def batcher(numbered, request):
-    made = Batcher(numbered, images_max=4, wait_ms_max=1.0, queue_max=8, ahead=request.param)
+    ahead, elsewhere = request.param
+    made = Batcher(numbered, images_max=4, wait_ms_max=1.0, queue_max=8, ahead=ahead, elsewhere=elsewhere)
     yield made
     numbered.go.set()
     made.close()
@@ -186,8 +187,9 @@ def test_whether_there_is_a_place_is_told_without_a_picture(numbered, batcher, t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
-def test_the_network_gives_way_to_what_answers(numbered, monkeypatch):
-    batcher = Batcher(numbered, ahead=True)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_network_gives_way_to_what_answers_but_not_who_only_passes_pictures_on(numbered, monkeypatch, elsewhere):
+    batcher = Batcher(numbered, ahead=not elsewhere, elsewhere=elsewhere)
     here = {}
 
     def niceness_of(step):
@@ -204,7 +206,7 @@ def test_the_network_gives_way_to_what_answers(numbered, monkeypatch):
     batcher.predict(picture(1))
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     batcher.close()
-    assert here == {"prepare": usual, "forward": max(usual, 10), "finish": usual}
+    assert here == {"prepare": usual, "forward": usual if elsewhere else max(usual, 10), "finish": usual}
 
 
 def test_a_batch_too_large_for_the_memory_goes_through_in_parts_and_batches_stay_small(numbered, batcher, threads):

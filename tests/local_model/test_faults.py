@@ -17,9 +17,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from local_model.cores import cores
 from providers.deadline_sockets import pool_for
 from providers.open_inference import OpenInference
 from tests.local_model.toys import COLOURS, plug, version_of
+from tests.processes import family
 
 ROOT = Path(__file__).parents[2]
 INFER = "/v2/models/colour/infer"
@@ -51,6 +53,10 @@ class Running:
     def reloads(self, failed=""):
         told = self.pool.request("GET", "/metrics").data.decode()
         return int(next(line for line in told.splitlines() if line.startswith(f"model_reloads{failed}_total")).split()[1])
+
+    def lanes(self):
+        """Ids of the processes that compute."""
+        return {pid for pid in family(self.process.pid) if b"local_model.lane" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
     def stop(self):
         self.pool.close()
@@ -139,6 +145,37 @@ def test_bad_items_dead_clients_expired_deadlines_and_reloads_give_nobody_a_wron
             stop.set()
         assert sum(answer.result(60) for answer in answers) > 0
     assert versions == {version_of(tmp_path, 1), version_of(tmp_path, 2)}
+
+
+def test_a_killed_process_of_the_model_costs_nobody_an_answer(server, tmp_path):
+    """Each is killed once, under load."""
+    stop, versions = threading.Event(), set()
+    with ThreadPoolExecutor(6) as clients:
+        answers = [clients.submit(honest_client, server.pool, tmp_path, seed, stop, versions) for seed in range(6)]
+        try:
+            for pid in server.lanes():
+                os.kill(pid, signal.SIGKILL)
+                server.wait_for(lambda pid=pid: len(server.lanes() - {pid}) == cores())
+        finally:
+            stop.set()
+        assert sum(answer.result(60) for answer in answers) > 0
+    assert versions == {version_of(tmp_path, 1)}
+
+
+def test_it_ends_soon_and_whole_though_a_connection_rests(server, tmp_path):
+    assert ask(server.pool, picture("red", 200))[0] == 200  # its connection stays open
+    lanes = server.lanes()
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as clients:
+        answers = [clients.submit(ask, server.pool, picture("green", 200)) for _ in range(4)]
+        time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+    assert time.monotonic() - began < 8
+    for answer in answers:
+        if answer.exception() is None:  # else it came after the socket was closed
+            check(answer.result()[1], "green", 200, tmp_path)
+    assert not [pid for pid in lanes if Path(f"/proc/{pid}").exists()]
 
 
 def test_a_full_queue_refuses_while_everybody_else_waits_for_an_answer(server, tmp_path):

@@ -1,5 +1,6 @@
 """The model server as it runs: a process of its own on a Unix socket."""
 
+import asyncio
 import base64
 import http.client
 import io
@@ -17,10 +18,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from werkzeug.test import Client, create_environ
 
 from local_model.preprocess import decoded
-from local_model.server import Server
+from local_model.server import BODY_BYTES_MAX, Server
 from providers.deadline_sockets import pool_for
 
 ROOT = Path(__file__).parents[2]
@@ -202,45 +202,83 @@ def test_an_answer_that_needs_no_body_leaves_the_connection_as_it_was(server):
             assert (answer.status, answer.will_close) == (404 if body else 200, False)
 
 
-class Body(io.BytesIO):
-    """A body that knows whether somebody has read of it."""
+class Connection:
+    """The server's side of one exchange, in ASGI's words: a body in pieces, and what was said and read in its order."""
 
-    touched = False
+    def __init__(self, pieces, ends=True):
+        self.pieces, self.ends, self.order, self.said = list(pieces), ends, [], []
 
-    def read(self, *size):
-        self.touched = True
-        return super().read(*size)
+    async def receive(self):
+        if not self.pieces:
+            return {"type": "http.disconnect"}
+        self.order.append("read")
+        piece = self.pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(self.pieces) or not self.ends}
 
-    def readinto(self, buffer):
-        self.touched = True
-        return super().readinto(buffer)
+    async def send(self, message):
+        self.order.append("told")
+        self.said.append(message)
+
+    def exchange(self, server, method, path, headers=()):
+        asyncio.run(server({"type": "http", "method": method, "path": path, "headers": list(headers)}, self.receive, self.send))
+        return self.said[0]["status"], json.loads(self.said[1]["body"])
 
 
-def test_a_full_queue_refuses_by_the_head_alone_and_reads_the_body_after_it_has_answered():
-    go = threading.Event()
+def ask(server, method, path):
+    return Connection([b""]).exchange(server, method, path)
+
+
+@pytest.fixture
+def slow():
+    """A server of a model that takes until it is let go to load."""
+    go, made = threading.Event(), []
+
+    def make(**settings):
+        made.append(Server([lambda: Slow(go)], **settings))
+        return made[0], go
+
+    yield make
     go.set()
-    server = Server([lambda: Slow(go)], queue_max=0)
-    server.models._loaded.result(10)
-    body, told = Body(bytes(300_000)), []
-    environ = {**create_environ("/v2/models/slow/infer", method="POST"), "wsgi.input": body, "CONTENT_LENGTH": "300000"}
-    answer = server(environ, lambda status, headers: told.append(status))
-    assert told == ["503 SERVICE UNAVAILABLE"]
-    assert b"wait for the model already" in b"".join(answer)
-    assert not body.touched
-    answer.close()
-    assert body.tell() == 300_000
-    server.close()
+    made[0].close()
 
 
-def test_elsewhere_no_request_may_have_weights_read():
-    go = threading.Event()
+def test_a_full_queue_refuses_by_the_head_alone_and_reads_the_body_after_it_has_answered(slow):
+    server, go = slow(queue_max=0)
     go.set()
-    server = Server([lambda: Slow(go)])
-    server.models._loaded.result(10)
-    response = Client(server).post("/v2/repository/models/slow/load")
-    server.close()
-    assert response.status_code == 403
-    assert "SIGHUP" in response.json["error"]
+    server.models.wait_until_loaded()
+    connection = Connection([bytes(100_000)] * 3)
+    status, told = connection.exchange(server, "POST", "/v2/models/slow/infer")
+    assert status == 503
+    assert "wait for the model already" in told["error"]
+    assert connection.order == ["told", "told", "read", "read", "read"]
+
+
+def test_a_body_that_is_too_large_is_refused_and_not_read_to_its_end(slow):
+    server, go = slow()
+    go.set()
+    server.models.wait_until_loaded()
+    connection = Connection([bytes(BODY_BYTES_MAX // 2)] * 4)
+    status, told = connection.exchange(server, "POST", "/v2/models/slow/infer")
+    assert status == 413
+    assert str(BODY_BYTES_MAX) in told["error"]
+    assert len(connection.pieces) == 1
+
+
+def test_a_client_that_goes_within_its_body_is_no_fault_of_the_server(slow, caplog):
+    server, go = slow()
+    go.set()
+    server.models.wait_until_loaded()
+    assert Connection([b"half"], ends=False).exchange(server, "POST", "/v2/models/slow/infer")[0] == 400
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_elsewhere_no_request_may_have_weights_read(slow):
+    server, go = slow()
+    go.set()
+    server.models.wait_until_loaded()
+    status, told = ask(server, "POST", "/v2/repository/models/slow/load")
+    assert status == 403
+    assert "SIGHUP" in told["error"]
 
 
 def test_it_ends_with_a_parent_that_is_killed(tmp_path):
@@ -271,7 +309,7 @@ def alive(process_id):
 class Slow:
     """Takes until it is let go to load."""
 
-    name, version, model, images_max, lanes, ahead = "slow", "1", "slow 1", 4, 1, True
+    name, version, model, images_max, lanes, ahead, elsewhere = "slow", "1", "slow 1", 4, 1, True, False
 
     def __init__(self, go):
         assert go.wait(10)
@@ -279,18 +317,18 @@ class Slow:
     def warm(self):
         pass
 
+    def close(self):
+        pass
 
-def test_a_server_whose_model_still_loads_is_alive_and_not_ready():
-    go = threading.Event()
-    server = Server([lambda: Slow(go)])
-    client = Client(server)
-    assert client.get("/v2/health/live").status_code == 200
-    assert client.get("/v2/health/ready").status_code == 503
-    assert "loading" in client.post("/v2/models/slow/infer").json["error"]
+
+def test_a_server_whose_model_still_loads_is_alive_and_not_ready(slow):
+    server, go = slow()
+    assert ask(server, "GET", "/v2/health/live")[0] == 200
+    assert ask(server, "GET", "/v2/health/ready")[0] == 503
+    assert "loading" in ask(server, "POST", "/v2/models/slow/infer")[1]["error"]
     go.set()
-    server.models._loaded.result(10)
-    assert client.get("/v2/health/ready").status_code == 200
-    server.close()
+    server.models.wait_until_loaded()
+    assert ask(server, "GET", "/v2/health/ready")[0] == 200
 
 
 def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
@@ -298,10 +336,10 @@ def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
         raise OSError("no such weights")
 
     server = Server([broken])
-    assert server.models._loaded.exception(10)
-    response = Client(server).get("/v2/health/ready")
-    assert response.status_code == 503
-    assert "no such weights" in response.json["error"]
+    server.models.wait_until_loaded()
+    status, told = ask(server, "GET", "/v2/health/ready")
+    assert status == 503
+    assert "no such weights" in told["error"]
     server.close()
 
 
