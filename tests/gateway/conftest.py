@@ -1,7 +1,7 @@
 import pytest
 
 from tests.gateway.apps import app_of
-from tests.gateway.toys import Toybox
+from tests.gateway.toys import Toybox, ask
 
 ADMIN = "operators-own-key"
 
@@ -36,3 +36,11 @@ def toybox(tmp_path):
     toybox = Toybox(tmp_path)
     yield toybox
     toybox.close()
+
+
+@pytest.fixture
+def detect(toybox):
+    def detect(*toys, deadline_ms=20_000, max_cost=None, **options):
+        return ask(toybox.dispatcher(*toys), deadline_ms=deadline_ms, max_cost=max_cost, **options)
+
+    return detect

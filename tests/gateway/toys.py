@@ -195,3 +195,12 @@ def jpeg(width: int = 64, height: int = 48, shade: int = 128) -> bytes:
 
 def picture() -> Image:
     return read_image(jpeg(), ImageLimits())
+
+
+def outcomes(outcome):
+    return [(attempt.provider, attempt.outcome) for attempt in outcome.attempts]
+
+
+def seen_ms(line, feature, ms):
+    for _ in range(20):
+        line.latency.record(f"{line.name}:{feature}", ms)

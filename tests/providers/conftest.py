@@ -1,6 +1,8 @@
 import io
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from providers import registry
 from providers.contract import Answer, Feature, Provider
+from providers.errors import ProviderError
 from providers.images import KNOWN_FORMATS, Image, ImageLimits, read_image
 from tests.clouds import google_vision, rekognition
 from tests.clouds.behaviour import Behaviour
@@ -44,6 +47,22 @@ def ask(provider: Provider, image: Image, *features: Feature, timeout_s: float =
     """One call's answer. The first one imports an SDK, which takes seconds on a busy machine."""
     (call,) = provider.calls(frozenset(features))
     return provider.detect(image, call, timeout_s)
+
+
+def outcomes_at_once(provider: Provider, timeout_s: float) -> set[str]:
+    """What becomes of sixty calls at the same moment: names of errors, or `answered`."""
+    together = threading.Barrier(60)
+
+    def outcome(_: int) -> str:
+        together.wait(30)
+        try:
+            ask(provider, picture(), "objects", timeout_s=timeout_s)
+        except ProviderError as error:
+            return type(error).__name__
+        return "answered"
+
+    with ThreadPoolExecutor(60) as threads:
+        return set(threads.map(outcome, range(60)))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,28 @@
 """Pictures for tests, made here: known pixels in every container."""
 
 import io
+import resource
 import struct
+import subprocess
+import sys
+import textwrap
 import zlib
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 from PIL import ImageCms
+
+from providers.images import Image, ImageLimits, read_image
+from tests.processes import ROOT
 
 ORIENTATION = 0x0112
 ALL_FORMATS = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff"})
+EVERYTHING = ImageLimits(formats=ALL_FORMATS)
+CLOUD = (frozenset({"jpeg", "png"}), 5 * 1024 * 1024, 10_000)
+"""What Rekognition takes."""
+TRAILER = b"\x00\x00secret notes of the maker" + bytes(range(256))
+RED, BLUE = (PIL.Image.new("RGB", (32, 24), colour) for colour in ("red", "blue"))
 
 
 def corners(width: int = 48, height: int = 32) -> PIL.Image.Image:
@@ -91,3 +104,31 @@ def profile(red: tuple[float, float], green: tuple[float, float], blue: tuple[fl
 
 DISPLAY_P3 = profile((0.6797, 0.3200), (0.2650, 0.6900), (0.1500, 0.0600), "Display P3")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def read(content: bytes, limits: ImageLimits = EVERYTHING) -> Image:
+    """By default all formats are taken."""
+    return read_image(content, limits)
+
+
+def in_subprocess(code: str, *, address_space: int | None = None) -> str:
+    """What a program prints that has so many bytes of addresses at most."""
+
+    def limit() -> None:
+        if address_space:
+            resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def ycck(red: int, green: int, blue: int) -> bytes:
+    """Adobe's YCCK: the inks, inverted, stored as a YCbCr picture of them with K beside it."""
+    y, cb, cr = PIL.Image.new("RGB", (8, 8), (255 - red, 255 - green, 255 - blue)).convert("YCbCr").split()
+    stored = PIL.Image.merge("CMYK", [*(PIL.ImageOps.invert(band) for band in (y, cb, cr)), PIL.Image.new("L", (8, 8), 0)])
+    jpeg = saved(stored, "JPEG", quality=100, subsampling=0)
+    at = jpeg.index(b"\xff\xee")
+    return jpeg[: at + 15] + b"\x02" + jpeg[at + 16 :]

@@ -1,6 +1,4 @@
 import io
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 import pytest
@@ -22,7 +20,7 @@ from providers.errors import (
 from providers.google_vision import CONTENT_BYTES_MAX
 from tests.clouds import google_vision
 from tests.clouds.proxy import Proxy
-from tests.providers.conftest import ask, noise, picture, recorded
+from tests.providers.conftest import ask, noise, outcomes_at_once, picture, recorded
 
 # Every row of the table of statuses in the facts about the provider, and the errors of one picture: (outcome, maybe billed).
 OUTCOMES: dict[str, tuple[type[ProviderError], bool]] = {
@@ -203,20 +201,7 @@ def test_what_happens_on_the_wire(google, toxic, outcome):
 
 def test_a_hanging_google_holds_its_own_threads_until_their_time_is_over(google, vision, aws):
     google.conduct.change(fault="hang")
-
-    together = threading.Barrier(60)
-
-    def outcome(_: int) -> str:
-        together.wait(30)
-        try:
-            ask(vision, picture(), "objects", timeout_s=0.8)
-        except ProviderError as error:
-            return type(error).__name__
-        return "answered"
-
-    with ThreadPoolExecutor(60) as threads:
-        outcomes = list(threads.map(outcome, range(60)))
-    assert set(outcomes) == {"ProviderTimeout", "ProviderOverloaded"}  # how many of each: test_bulkhead.py
+    assert outcomes_at_once(vision, timeout_s=0.8) == {"ProviderTimeout", "ProviderOverloaded"}  # how many of each: test_bulkhead.py
     assert ask(aws, picture(), "objects")  # nobody else's were held
     google.conduct.change(fault="")
     assert ask(vision, picture(), "objects", timeout_s=10)  # and they came back

@@ -1,7 +1,5 @@
 import dataclasses
 import io
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 import pytest
@@ -22,7 +20,7 @@ from providers.errors import (
 )
 from providers.rekognition import CONTENT_BYTES_MAX, translated
 from tests.clouds import rekognition, web
-from tests.providers.conftest import ask, noise, picture, recorded
+from tests.providers.conftest import ask, noise, outcomes_at_once, picture, recorded
 
 # Every row of the table of errors in the facts about the provider: what it is to the gateway.
 OUTCOMES: dict[str, type[ProviderError]] = {
@@ -263,20 +261,7 @@ def test_without_credentials_nothing_is_sent(amazon, monkeypatch, tmp_path):
 
 def test_a_hanging_rekognition_holds_its_own_threads_until_their_time_is_over(amazon, aws, vision):
     amazon.conduct.change(fault="dribble")
-
-    together = threading.Barrier(60)
-
-    def outcome(_: int) -> str:
-        together.wait(30)
-        try:
-            ask(aws, picture(), "objects", timeout_s=2.5)
-        except ProviderError as error:
-            return type(error).__name__
-        return "answered"
-
-    with ThreadPoolExecutor(60) as threads:
-        outcomes = list(threads.map(outcome, range(60)))
-    assert set(outcomes) == {"ProviderTimeout", "ProviderOverloaded"}  # how many of each: test_bulkhead.py
+    assert outcomes_at_once(aws, timeout_s=2.5) == {"ProviderTimeout", "ProviderOverloaded"}  # how many of each: test_bulkhead.py
     assert ask(vision, picture(), "objects")  # nobody else's were held
     amazon.conduct.change(fault="")
     assert ask(aws, picture(), "objects", timeout_s=10)  # and they came back
