@@ -92,7 +92,7 @@ class Budgets(GatewayResource):
         """List them."""
         now = self.parts.ledger.now()
         multipliers = _multipliers(self.parts)
-        return json_response(BudgetsOut(budgets=[_out(status, now, multipliers) for status in self.parts.ledger.budgets()]))
+        return json_response(BudgetsOut(budgets=[budget_out(status, now, multipliers) for status in self.parts.ledger.budgets()]))
 
 
 class BudgetOfName(GatewayResource):
@@ -145,7 +145,7 @@ class BudgetOfName(GatewayResource):
     def _shown(self, name: str) -> BudgetOut:
         for status in self.parts.ledger.budgets():
             if status.budget.name == name:
-                return _out(status, self.parts.ledger.now(), _multipliers(self.parts))
+                return budget_out(status, self.parts.ledger.now(), _multipliers(self.parts))
         raise NotFound(f"There is no budget {name!r}.")
 
 
@@ -167,7 +167,8 @@ def _multipliers(parts: Parts) -> dict[str, float]:
     return {one["budget"]: one["multiplier"] for one in parts.pacing.numbers()}
 
 
-def _out(status: BudgetStatus, now: datetime, multipliers: Mapping[str, float]) -> BudgetOut:
+def budget_out(status: BudgetStatus, now: datetime, multipliers: Mapping[str, float]) -> BudgetOut:
+    """A budget as it is told; `multipliers` of the paced ones, by name, as far as they are known here."""
     budget, window = status.budget, status.window
     return BudgetOut(
         name=budget.name,

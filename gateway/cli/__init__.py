@@ -12,6 +12,7 @@ _COMMANDS = {
     "serve": "one gateway in the foreground",
     "up": "gateway and model server together, as `make run` starts them",
     "keys": "who may call: list, create, revoke",
+    "budgets": "what may be spent: list, set, end",
     "report": "what was spent, as a table",
     "reconcile": "a provider's invoice against the ledger",
     "ledger": "verify every entry and sum; confirm the clock",

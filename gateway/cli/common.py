@@ -38,3 +38,12 @@ def check_address_is_free(settings: Settings) -> None:
             probe.bind((settings.bind, settings.port))
         except OSError as error:
             raise click.ClickException(f"can't listen on {settings.bind}:{settings.port}: {error.strerror}. Choose with PORT=…") from error
+
+
+def print_table(lines: list[list[str]], texts: int) -> None:
+    """The first `texts` columns to the left, numbers to the right. What could move a terminal's cursor is shown as its escape."""
+    lines = [[cell if cell.isprintable() else ascii(cell)[1:-1] for cell in line] for line in lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        cells = [c.ljust(w) if n < texts else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True))]
+        click.echo("  ".join(cells).rstrip())

@@ -51,3 +51,4 @@ def revoke(name_or_id: str) -> None:
     """Make a key useless, at once or, in other processes, within five seconds."""
     if not Keys(open_database(read_settings())).revoke(name_or_id):
         raise click.ClickException(f"no key in use has the name or id {name_or_id!r}; `vision-gateway keys list` shows them")
+    click.echo(f"{name_or_id} is revoked.")

@@ -8,7 +8,7 @@ import click
 from cost.database import read_snapshot
 from cost.ledger import BadReport, CostFilter, cost_rows
 from cost.ledger.reports import total
-from gateway.cli.common import open_database, read_settings
+from gateway.cli.common import open_database, print_table, read_settings
 from gateway.cost_columns import SUMS, sums_out
 
 
@@ -33,17 +33,8 @@ def command(first: datetime | None, last: datetime | None, group_by: str, as_jso
         return
     last_line = ["total", *[""] * (len(words) - 1)][: len(words)]
     lines = [[*row.keys.values(), *map(str, sums_out(row).values())] for row in rows]
-    _print_table([[*words, *(name.removesuffix("_usd") for name in SUMS)], *lines, [*last_line, *map(str, sums.values())]], len(words))
+    print_table([[*words, *(name.removesuffix("_usd") for name in SUMS)], *lines, [*last_line, *map(str, sums.values())]], len(words))
 
 
 def _day(given: datetime | None, default: date) -> date:
     return default if given is None else given.date()
-
-
-def _print_table(lines: list[list[str]], texts: int) -> None:
-    """The first `texts` columns to the left, numbers to the right. What could move a terminal's cursor is shown as its escape."""
-    lines = [[cell if cell.isprintable() else ascii(cell)[1:-1] for cell in line] for line in lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        cells = [c.ljust(w) if n < texts else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True))]
-        click.echo("  ".join(cells).rstrip())

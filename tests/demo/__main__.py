@@ -23,6 +23,7 @@ from tests.demo.plan import DAYS, SEED
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 FOLDER = Path("var/demo")
+FOR_COMMANDS = ("GATEWAY_DATABASE_URL", "GATEWAY_SPOOL", "GATEWAY_PRICES")
 
 
 def main() -> int:
@@ -52,7 +53,9 @@ def main() -> int:
     finance = write_history(environ["GATEWAY_DATABASE_URL"], Path(environ["GATEWAY_SPOOL"]), prices, DAYS)
     write_invoice(environ["GATEWAY_DATABASE_URL"], FOLDER / "invoice-aws.csv", datetime.now(UTC).date())
     print(f"Log in to the pages with the admin key below, or as anna, who has the role finance:\n\n  {finance}\n")
-    print(f"An invoice to reconcile with that traffic, at /costs/invoices: {FOLDER}/invoice-aws.csv\n", flush=True)
+    print(f"An invoice to reconcile with that traffic, at /costs/invoices: {FOLDER}/invoice-aws.csv\n")
+    print("For commands, such as `vision-gateway report`, in another terminal:\n")
+    print("  export " + " ".join(f"{name}={environ[name]}" for name in FOR_COMMANDS) + "\n", flush=True)
     gateway = subprocess.Popen([Path(sys.executable).parent / "vision-gateway", "up"], env=environ)
     signal.signal(signal.SIGTERM, lambda *_: gateway.terminate())
     signal.signal(signal.SIGINT, lambda *_: None)  # the gateway got it too; wait for its end
