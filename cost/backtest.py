@@ -139,6 +139,10 @@ class Replay:
                     self.asked[p][i] = True
                 self.reward[i] = _majority(self.test, i, able)
 
+    def say(self, row: int, label: str) -> None:
+        """Answer a picture that was asked about with this label."""
+        self.reward[row] = reward_of(self.test.kind, frozenset([label]), self.test.truth[row])
+
     def seen(self, rows: Sequence[int]) -> Records:
         """What was paid for of these pictures: no truth, no rewards."""
         shown = {p: [self.test.answers[p][i] if self.asked[p][i] else None for i in rows] for p in self.test.providers}

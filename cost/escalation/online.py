@@ -18,6 +18,7 @@ import numpy as np
 
 from cost.escalation.belief import believe_one
 from cost.escalation.consensus import believe, rightness
+from cost.escalation.evidence import Encoder
 from cost.escalation.fit import ROWS_MIN, TooFewRecords, fit
 from cost.escalation.policy import Policy
 from cost.money import Money
@@ -52,6 +53,9 @@ class Run(Protocol):
 
     def ask(self, rows: Sequence[int], providers: Sequence[str]) -> None:
         """Show these pictures to all these providers."""
+
+    def say(self, row: int, label: str) -> None:
+        """Answer this picture, that somebody was asked about, with this label."""
 
     def seen(self, rows: Sequence[int]) -> Records:
         """What was paid for of these pictures."""
@@ -97,7 +101,8 @@ def _learn_with_an_anchor(run: Run) -> None:
 def _learn_from_all(run: Run, first: int) -> None:
     """Whoever is expected to be worth its price is asked, as it was learned from pictures that everybody was shown."""
     n, pacer = len(run.test), Pacer(lambda _: 0.0)
-    run.ask(range(first), run.test.providers)
+    for at in range(first):
+        show_all(run, range(at + 1))
     at = first
     while at < n:
         end = _next_fit(at, n)
@@ -124,12 +129,22 @@ def _look(run: Run, base: str, cheap: bool) -> tuple[int, list[int]]:
         if cheap:  # it is asked about the picture anyway, so its answer may be looked at
             sureness.append(max((one.confidence or 0.0 for one in run.test.answers[base][at] or ()), default=0.0))
             unsure = len(sureness) >= RANKED_MIN and np.mean(np.array(sureness) < sureness[-1]).item() < UNSURE
-        run.ask([at], run.test.providers if unsure else [base])
         if unsure:
             shown.append(at)
+            show_all(run, shown)
             spent += run.dearest.nanos
+        else:
+            run.ask([at], [base])
         at += 1
     return at, shown
+
+
+def show_all(run: Run, shown: Sequence[int]) -> None:
+    """Ask everybody about the last of these pictures, and answer with the label that is believed by then; tags, with what the most say."""
+    run.ask(shown[-1:], run.test.providers)
+    seen = run.seen(shown)
+    if seen.kind == "label" and any(answers[-1] for answers in seen.answers.values()):
+        run.say(shown[-1], Encoder.fit(seen).vocabulary[believe_one(seen).chances[-1].argmax()])
 
 
 def choose_anchor(run: Run, base: str, shown: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from cost.backtest import Replay
 from cost.escalation.belief import believe_one
 from cost.escalation.evidence import Encoder
 from cost.escalation.fit import fit
-from cost.escalation.online import choose_anchor, learn_online
+from cost.escalation.online import choose_anchor, learn_online, show_all
 from cost.money import Money
 from cost.records import Records, Seen
 
@@ -84,6 +84,30 @@ def test_a_cheap_one_that_nobody_bears_out_is_not_the_anchor_for_its_price(recor
     run = Replay(test, prices, Money.usd("1"))
     run.ask(range(150), test.providers)
     assert choose_anchor(run, "base", range(150)) == "strong"
+
+
+def test_pictures_shown_to_all_are_answered_by_what_is_believed_and_whoever_comes_first_has_no_greater_say(recordings):
+    test = recordings(300, skill={"poor": 0.5, "base": 0.55, "good": 0.75, "strong": 0.8})
+    prices = {p: Money.usd("0.001") for p in test.providers}
+    believed, by_majority, turned = (Replay(t, prices, Money.usd("2")) for t in (test, test, replace(test, providers=test.providers[::-1])))
+    for at in range(len(test)):
+        show_all(believed, range(at + 1))
+        show_all(turned, range(at + 1))
+    by_majority.ask(range(len(test)), test.providers)
+    assert (believed.reward == turned.reward).all()
+    assert believed.reward.mean() > by_majority.reward.mean() + 0.02
+
+
+def test_a_picture_that_nobody_can_answer_is_answered_with_nothing(recordings, prices):
+    test = recordings(3)
+    for p in test.providers:
+        test.answers[p][2] = None
+        test.rewards[p][2] = np.nan
+    run = Replay(test, prices, Money.usd("1"))
+    for at in range(3):
+        show_all(run, range(at + 1))
+    assert run.reward[2] == 0.0
+    assert run.spent == run.dearest * 2
 
 
 def test_without_confidences_every_picture_may_be_looked_at(recordings, prices):
