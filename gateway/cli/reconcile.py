@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cost.invoices import BadInvoice, read_invoice
 from cost.ledger import Ledger, LedgerError
 from cost.ledger.reconciliations import Source
+from cost.money import Money
 from gateway.api.reconciliations import ReconciliationOut, reconciliation_out
 from gateway.app import build_providers, read_prices
 from gateway.cli.common import open_database, read_settings
@@ -56,13 +57,16 @@ def command(file: Path, accept: bool, include_missing: bool, as_json: bool) -> N
 
 def _as_text(out: ReconciliationOut) -> str:
     lines = [f"{out.file_name}: {out.format}, {out.rows} rows, {out.state}; reconciliation {out.id}"]
-    for finding in out.accepted_findings or out.findings:
+    findings = out.accepted_findings or out.findings
+    differing = [one for one in findings if one.causes or one.variance_units or Money.usd(one.variance_usd)]
+    for finding in differing:
         region = "" if finding.region == "*" else f" {finding.region}"
         there = f"invoice {finding.invoice_units or 0} units {finding.invoice_usd or 0} USD"
         here = f"ledger {finding.ledger_units} units {finding.ledger_usd} USD"
         differs = f"differs by {finding.variance_usd} USD"
         lines.append(f"{finding.day}  {finding.provider} {finding.sku}{region}  {there}, {here}, {differs}")
         lines += [f"    {cause.cause}: {cause.units} units, {cause.amount_usd} USD; {cause.detail}" for cause in finding.causes]
+    lines.append(f"{len(findings) - len(differing)} of {len(findings)} days of a SKU agree")
     lines.append(f"left over: {out.variance_units} units, {out.variance_usd} USD")
     return "\n".join(lines)
 

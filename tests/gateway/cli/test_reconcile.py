@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -44,11 +45,21 @@ def test_an_invoice_is_compared_and_accepted_on_the_command_line(run, invoice):
     said = run("reconcile", invoice)
     assert said.exit_code == 0, said.output
     assert "other_user: 1 units, 0.00225 USD" in said.output
+    assert "0 of 1 days of a SKU agree" in said.output
     accepted = json.loads(run("reconcile", invoice, "--accept", "--json").stdout)
     assert (accepted["state"], accepted["variance_usd"]) == ("accepted", "0")
     assert accepted["accepted_by"].endswith("(command line)")
     total = json.loads(run("report", "--json", "--group-by", "tag:team,sku,tag:other").stdout)["total"]
     assert (total["cost_usd"], total["billed_units"]) == ("0.00675", 3)
+
+
+def test_what_agrees_is_counted_and_not_listed(run, tmp_path, invoice):
+    row = json.loads(Path(invoice).read_text())
+    Path(invoice).write_text(json.dumps(row | {"usage": {"amount": 2}, "cost": "0.0045"}))
+    said = run("reconcile", invoice)
+    assert "1 of 1 days of a SKU agree" in said.output
+    assert "differs by" not in said.output
+    assert "left over: 0 units, 0 USD" in said.output
 
 
 def test_the_report_is_a_table_whose_last_line_is_the_sum(run):
