@@ -190,13 +190,21 @@ def test_a_new_version_that_the_provider_announces_is_a_miss_at_once(toybox):
     assert ask(dispatcher, saved()).cache == "miss"
 
 
-@pytest.mark.parametrize("error", [ProviderFailed("500"), ProviderTimeout("slow"), ProviderThrottled("429", retry_after_s=60)], ids=repr)
+@pytest.mark.parametrize("error", [ProviderFailed("500"), ProviderTimeout("slow")], ids=repr)
 def test_a_degraded_answer_is_not_kept_and_a_failure_is_not_remembered(error, cached):
     paid = Toy("rekognition", raises(error, times=1))
     dispatcher = cached(paid, Toy("local"))
     first = ask(dispatcher, saved(), strategy="best")
     assert (first.provider, first.degraded) == ("local", True)
     assert (ask(dispatcher, saved(), strategy="best").cache, ask(dispatcher, saved(), strategy="best").provider) == ("miss", "rekognition")
+
+
+def test_an_answer_in_place_of_a_provider_that_is_left_alone_is_degraded_and_not_kept(cached):
+    paid = Toy("rekognition", raises(ProviderThrottled("429", retry_after_s=60), times=1))
+    dispatcher = cached(paid, Toy("local"))
+    told = [ask(dispatcher, saved(), strategy="best") for _ in range(3)]
+    assert [(one.provider, one.degraded, one.cache) for one in told] == [("local", True, "miss")] * 3
+    assert paid.asked == 1
 
 
 def test_an_answer_cut_short_by_money_is_not_kept(cached):
