@@ -1,12 +1,14 @@
 """A model server whose queue is full, and a gateway before it that goes elsewhere."""
 
+import asyncio
 import threading
 
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
 
 from local_model.predictor import Predictor
-from local_model.server import Server
+from local_model.server import Asked, Server
 from tests.clouds import rekognition
 from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
@@ -22,13 +24,28 @@ class Quiet(WSGIRequestHandler):
         """Nothing."""
 
 
+def by_threads(model):
+    """The model server's answers, one thread a request: its own event loop belongs to a process."""
+
+    @Request.application
+    def answer(request):
+        async def body():
+            return request.get_data()
+
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        told = asyncio.run(model.answer(Asked(request.method, request.path, headers, body)))
+        return Response(told.content, told.status, told.headers)
+
+    return answer
+
+
 @pytest.fixture
 def full_server():
     """The real model server, with room for nobody."""
     application = Server([Predictor.load], queue_max=0)
     application.models.wait_until_loaded()
     port = free_port()
-    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", port, by_threads(application), threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{port}", application
