@@ -82,7 +82,10 @@ def bare_lane(told, contents, first, step):
         return predictor.predict([contents[(at + n) % len(contents)] for n in range(BATCH)])
 
     while True:
-        seconds = told.recv()
+        try:
+            seconds = told.recv()
+        except EOFError:  # who asked has ended
+            return
         if seconds is None:
             told.send([seen for at in range(0, len(contents), BATCH) for seen in batch(at)][: len(contents)])
             continue
