@@ -53,6 +53,8 @@ def add_up() -> None:
 def _wake() -> None:
     global _adder  # noqa: PLW0603 -- one a process
     _some.set()
+    if _adder is not None and _adder.is_alive():  # without the lock: who counts must not wait for who adds up
+        return
     with _adding:
         if _adder is None or not _adder.is_alive():
             _adder = threading.Thread(target=_run, name="counting", daemon=True)
