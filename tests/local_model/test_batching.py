@@ -9,6 +9,7 @@ import pytest
 
 from local_model.batching import Batcher, Closed, Expired, Overloaded
 from local_model.preprocess import BadPicture, Square
+from tests.waiting import until
 
 BAD = 13
 
@@ -83,13 +84,6 @@ def held(numbered, batcher, threads, numbers, deadline=None):
         waiting.append(threads.submit(batcher.predict, picture(number), deadline))
         until(lambda: len(batcher._waiting) == len(waiting))
     return first, waiting
-
-
-def until(true):
-    give_up = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
 
 
 def test_an_idle_model_starts_with_one_picture(numbered, batcher):

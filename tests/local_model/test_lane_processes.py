@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from local_model.lane_processes import LaneDied, LaneProcesses, NotLoaded, _Lane
 from local_model.preprocess import BadPicture
 from tests.local_model.toys import COLOURS, plug, version_of
 from tests.processes import family
+from tests.waiting import until
 
 RED = np.zeros((64, 64, 3), np.uint8)
 RED[..., 0] = 255
@@ -31,13 +31,6 @@ def processes():
 
 def seen(lanes, pictures):
     return [lanes.finish(found, None, 5) for found in lanes.parted(lanes.forward(pictures))]
-
-
-def until(true):
-    give_up = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def test_they_answer_as_the_model_that_they_loaded_and_end_when_closed(tmp_path):
@@ -63,17 +56,15 @@ def test_weights_that_can_not_be_loaded_are_told_and_leave_no_process(tmp_path):
 def test_processes_that_were_killed_at_rest_are_replaced_and_cost_no_answer(lanes):
     for pid in (killed := processes()):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(running(pid) for pid in killed))
+    until(lambda: all(ended(pid) for pid in killed))
     assert [each.labels for each in seen(lanes, [RED])] == [("red",)]
     assert [each.labels for each in seen(lanes, [RED])] == [("red",)]
     assert not set(killed) & set(processes())
 
 
-def running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def ended(pid):
+    """With all its threads; still to be waited for by who started it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def fails_at_work(lanes, monkeypatch, times):
