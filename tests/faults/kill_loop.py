@@ -20,6 +20,7 @@ from pathlib import Path
 from cost.database import open_database
 from cost.ledger import BudgetExhausted, Ledger, LedgerUnavailable
 from tests.cost.sheets import BOOK, hold
+from tests.waiting import until
 
 WORKERS, THREADS = 2, 8
 
@@ -106,8 +107,7 @@ def main(url, folder, rounds, seed):
     provider = forked(serve, folder / "provider", folder / "bill")
     children = [provider]
     try:
-        while not ((folder / "provider").exists() and (folder / "bill").exists()):
-            time.sleep(0.01)
+        until(lambda: (folder / "provider").exists() and (folder / "bill").exists())
         for _ in range(rounds):
             workers = [forked(work, url, folder) for _ in range(WORKERS)]
             children += workers

@@ -14,6 +14,7 @@ from cost.ledger import Budget
 from cost.money import Money
 from gateway.alerts import AlertSender
 from tests.gateway.toys import Toy, ask
+from tests.waiting import until
 
 
 class Webhook(http.server.BaseHTTPRequestHandler):
@@ -44,12 +45,6 @@ def spend_over(toybox, limit):
     return dispatcher, ledger
 
 
-def wait_for(posts, count, within_s=10):
-    give_up_at = time.monotonic() + within_s
-    while len(posts) < count and time.monotonic() < give_up_at:
-        time.sleep(0.05)
-
-
 def test_each_threshold_is_told_once_and_signed(toybox, webhook):
     dispatcher, ledger = spend_over(toybox, "0.004")
     senders = [AlertSender(ledger, f"http://127.0.0.1:{webhook.server_port}/", "s3cret", every_s=0.05) for _ in range(2)]
@@ -57,10 +52,10 @@ def test_each_threshold_is_told_once_and_signed(toybox, webhook):
     time.sleep(0.3)
     assert webhook.posts == [], "a quarter of the limit"
     ask(dispatcher)
-    wait_for(webhook.posts, 1)
+    until(lambda: len(webhook.posts) >= 1)
     ask(dispatcher)
     ask(dispatcher)
-    wait_for(webhook.posts, 2)
+    until(lambda: len(webhook.posts) >= 2)
     time.sleep(0.3)
     for sender in senders:
         sender.close()
@@ -76,7 +71,7 @@ def test_a_webhook_that_does_not_listen_is_told_again_and_nothing_else_suffers(t
     dispatcher, ledger = spend_over(toybox, "0.001")
     sender = AlertSender(ledger, f"http://127.0.0.1:{webhook.server_port}/", "s3cret", every_s=0.05, again_s=0.2)
     assert ask(dispatcher).provider == "rekognition"
-    wait_for(webhook.posts, 3, within_s=3)
+    until(lambda: len(webhook.posts) >= 3)
     sender.close()
     assert [json.loads(body)["threshold"] for body, _ in webhook.posts].count("0.5") + 1 == len(webhook.posts) == 3
     assert any(record.getMessage() == "alerts.webhook_failed" for record in caplog.records)

@@ -1,5 +1,4 @@
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -12,6 +11,7 @@ from cost.price_sheets import NotRoutable, Price, PriceSheet, Tier, price_call
 from gateway.quotes import Quotes
 from gateway.reads import BoundedReads
 from providers.contract import Call, Usage
+from tests.waiting import until
 
 CALL = Call(frozenset({"objects"}), (Usage("SKU", 2),))
 LIST = Money.usd("0.003")
@@ -79,8 +79,7 @@ def test_while_one_asks_again_the_others_go_by_the_last_answer(quotes, ledger, c
     ledger.go_on.clear()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(quotes.price, "toy", CALL)
-        while ledger.asked < 2:
-            time.sleep(0.005)
+        until(lambda: ledger.asked == 2)
         assert quotes.price("toy", CALL) == FREE
         ledger.go_on.set()
     assert ledger.asked == 2

@@ -16,6 +16,7 @@ from tests.clouds import rekognition
 from tests.clouds.behaviour import Behaviour
 from tests.conftest import PHOTOS
 from tests.processes import ADMIN, running
+from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 HEADERS = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "image/jpeg"}
@@ -167,9 +168,7 @@ def test_sigterm_finishes_what_runs_and_ends_with_zero(tmp_path):
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
-        give_up_at = time.monotonic() + 30
-        while len(amazon.received) < 8 and time.monotonic() < give_up_at:
-            time.sleep(0.01)
+        until(lambda: len(amazon.received) >= 8, within_s=30)
         assert server.stop(signal.SIGTERM, within_s=60) == 0
         for thread in threads:
             thread.join()

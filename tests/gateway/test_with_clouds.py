@@ -18,6 +18,7 @@ from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
 from tests.gateway.toys import jpeg
 from tests.processes import ROOT, clean_environ
+from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 ADMIN = "operators-own-key"
@@ -107,9 +108,7 @@ def model_url(tmp_path_factory):
     socket = tmp_path_factory.mktemp("model") / "model.sock"
     server = subprocess.Popen([sys.executable, "-m", "local_model", "--bind", f"unix:{socket}"], cwd=ROOT, env=clean_environ())
     provider = local.build({"GATEWAY_LOCAL_MODEL_URL": f"unix:{socket}"})
-    give_up_at = time.monotonic() + 60
-    while not provider.health().ready and time.monotonic() < give_up_at:
-        time.sleep(0.1)
+    until(lambda: provider.health().ready)
     provider.close()
     yield f"unix:{socket}"
     server.terminate()
@@ -254,9 +253,7 @@ def test_a_late_answer_is_settled_though_its_client_got_another(gateway, amazon)
     answer = gateway.detect("?providers=rekognition,local&cache=off&deadline_ms=60000")
     assert (answer.json["provider"], answer.json["degraded"]) == ("local", True)
     assert attempts(answer)[0] == ("rekognition", "late", "0.001")
-    give_up_at = time.monotonic() + 30
-    while gateway.total()["cost_usd"] == before and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    until(lambda: gateway.total()["cost_usd"] != before, within_s=30)
     total = gateway.total()
     assert (before, total["cost_usd"], total["reserved_usd"], total["unknown_usd"]) == ("0.005", "0.006", "0", "0")
 
@@ -319,17 +316,13 @@ def test_without_a_ledger_nothing_is_paid_and_the_in_house_model_still_answers(g
     finally:
         holder.cursor().execute("ROLLBACK")
         holder.close()
-    give_up_at = time.monotonic() + 15
-    while gateway.detect().json["provider"] != "rekognition" and time.monotonic() < give_up_at:
-        time.sleep(0.2)
+    until(lambda: gateway.detect().json["provider"] == "rekognition", within_s=15)
     assert gateway.detect().json["provider"] == "rekognition", "and it comes back by itself"
 
 
 def test_in_house_answers_are_usage_and_what_they_saved_stands_apart(gateway):
     assert gateway.detect("?providers=rekognition,local&strategy=cheapest").json["provider"] == "local"
-    give_up_at = time.monotonic() + 5
-    while gateway.total()["avoided_usd"] == "0" and time.monotonic() < give_up_at:
-        time.sleep(0.1)
+    until(lambda: gateway.total()["avoided_usd"] != "0", within_s=5)
     total = gateway.total()
     assert (total["cost_usd"], total["avoided_usd"]) == ("0", "0.001")
 
@@ -358,9 +351,7 @@ def test_stopping_lets_a_paid_call_settle(gateway_of, amazon):
     caller = threading.Thread(target=lambda: gateway.detect("?deadline_ms=60000"))
     seen_before = len(amazon.received)
     caller.start()
-    give_up_at = time.monotonic() + 60
-    while len(amazon.received) == seen_before and time.monotonic() < give_up_at:
-        time.sleep(0.01)
+    until(lambda: len(amazon.received) > seen_before)
     gateway.parts.close()
     caller.join()
     assert gateway_of("rekognition").total()["cost_usd"] == "0.001"

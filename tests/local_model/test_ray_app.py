@@ -16,6 +16,7 @@ from providers.open_inference import OpenInference
 from tests.local_model.test_faults import ask, check, picture
 from tests.local_model.toys import COLOURS, plug, version_of
 from tests.processes import ROOT, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -116,9 +117,7 @@ def test_a_replica_killed_under_load_is_replaced_and_nobody_gets_anothers_answer
 def test_the_gateways_own_client_finds_the_model_behind_ray(fleet):
     fleet, folder = fleet
     client = OpenInference(f"{fleet.address}/v2/models/colour", "other")
-    give_up_at = time.monotonic() + 30
-    while not client.health().ready and time.monotonic() < give_up_at:
-        time.sleep(0.2)
+    until(lambda: client.health().ready, within_s=30)
     assert client.model == f"colour {version_of(folder, 1)}"
     seen = client.predict(np.full((64, 64, 3), 255, np.uint8), time.monotonic() + 30)
     assert (seen.labels, seen.model) == (COLOURS, client.model)

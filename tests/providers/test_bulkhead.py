@@ -1,10 +1,10 @@
 import threading
-import time
 
 import pytest
 
 from providers.bulkhead import Attempt, Bulkhead, current_attempt
 from providers.errors import ImageRefused, ProviderFailed, ProviderOverloaded, ProviderTimeout, ProviderUnreachable
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -66,10 +66,7 @@ def test_what_the_end_of_the_time_means_depends_on_what_was_sent(bulkhead, stage
         bulkhead.run(_stuck_at(stage, given_up, seen), 0.5)
     assert caught.value.maybe_billed is (stage == "sent")
     given_up.set()
-    give_up_at = time.monotonic() + 10
-    while not seen and time.monotonic() < give_up_at:
-        time.sleep(0.01)
-    assert seen, "what its caller has given up is sent all the same"
+    until(lambda: seen, within_s=10)
 
 
 def test_who_waits_hangs_up(bulkhead):

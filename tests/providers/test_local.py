@@ -1,5 +1,4 @@
 import io
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from providers import errors, local
 from providers.contract import BadEnvironment, Call, Health, Provider, Usage
 from providers.images import ImageLimits, read_image
 from providers.open_inference import OpenInference, Prediction
+from tests.waiting import until
 
 GIRAFFES = Path(__file__).parents[1] / "photos" / "000000000072.jpg"
 CALL = Call(frozenset({"objects"}), (Usage("picture", 1),))
@@ -22,9 +22,7 @@ def in_process():
     provider = local.build({})
     provider.warm()
     assert not provider.health().ready, "it still loads"
-    give_up_at = time.monotonic() + 60
-    while not provider.health().ready and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    until(lambda: provider.health().ready)
     yield provider
     provider.close()
 

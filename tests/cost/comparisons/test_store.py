@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +7,7 @@ from cost.comparisons import BadComparison, Comparison, ComparisonStore, Found, 
 from cost.comparisons import store as store_module
 from cost.database import open_database
 from cost.money import Money
+from tests.waiting import until
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -42,10 +42,7 @@ def test_what_was_added_is_read_back_whole_once_it_is_flushed(store):
 def test_a_record_is_written_without_anybody_asking_for_it(engine):
     store = ComparisonStore(engine, every_s=0.01)
     store.add(record())
-    deadline = time.monotonic() + 60
-    while not store.read() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(store.read()) == 1
+    assert len(until(store.read)) == 1
     store.add(record())
     store.close()
     assert len(store.read()) == 2, "a normal stop loses nothing"

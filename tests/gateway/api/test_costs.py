@@ -2,7 +2,6 @@ import csv
 import io
 import json
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from cost.ledger import Correction, Hold, UsageRow
 from cost.money import FREE, Money
 from tests.gateway.apps import app_of
 from tests.gateway.conftest import ADMIN
+from tests.waiting import until
 
 EVER = "from=2000-01-01&to=2100-01-01"
 CSV_OF_ENTRIES = "/v1/costs/entries?format=csv&"
@@ -71,8 +71,7 @@ def finance(books):
 
 def wait_for_usage(client, query, avoided_usd):
     """Answers that cost nothing are written behind the requests."""
-    while client.get(f"/v1/costs?{EVER}&{query}").json["total"]["avoided_usd"] != avoided_usd:
-        time.sleep(0.05)
+    until(lambda: client.get(f"/v1/costs?{EVER}&{query}").json["total"]["avoided_usd"] == avoided_usd)
 
 
 def nanos(row):

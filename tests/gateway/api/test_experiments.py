@@ -1,11 +1,10 @@
 """Experiments over HTTP, on the whole gateway with the in-house model."""
 
-import time
-
 import pytest
 
 from tests.conftest import PHOTOS
 from tests.processes import ROOT
+from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 ARMS = [{"name": "model", "providers": ["local"]}, {"name": "cheap", "strategy": "cheapest"}]
@@ -14,9 +13,7 @@ ARMS = [{"name": "model", "providers": ["local"]}, {"name": "cheap", "strategy":
 @pytest.fixture
 def made(app, client, request):
     """Makes experiments under names of their own, and stops them at the end."""
-    give_up_at = time.monotonic() + 60
-    while not app.extensions["gateway"].dispatcher.lines["local"].provider.health().ready and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    until(lambda: app.extensions["gateway"].dispatcher.lines["local"].provider.health().ready)
     names = []
 
     def make(**asked):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import PHOTOS
 from tests.processes import ADMIN, running
+from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 
@@ -53,9 +54,7 @@ def test_the_sum_of_all_processes_is_told_by_each_of_them_also_after_one_has_die
     assert {scrape(server)[DETECTIONS] for _ in range(6)} == {before + 8}
     first = workers(server)
     os.kill(first[0], signal.SIGKILL)
-    give_up_at = time.monotonic() + 60
-    while len(set(workers(server)) - {first[0]}) < 2 and time.monotonic() < give_up_at:
-        time.sleep(0.1)
+    until(lambda: len(set(workers(server)) - {first[0]}) >= 2)
     server.wait_until_ready()
     assert {scrape(server)[DETECTIONS] for _ in range(6)} == {before + 8}
     for _ in range(4):

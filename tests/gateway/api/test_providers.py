@@ -1,9 +1,8 @@
-import time
-
 import pytest
 
 from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -25,13 +24,11 @@ def clouds_client(tmp_path):
 
 
 def test_enabled_providers_come_first_and_the_others_say_how_to_enable_them(client):
-    give_up_at = time.monotonic() + 60
-    while not (providers := client.get("/v1/providers").json["providers"])[0]["ready"] and time.monotonic() < give_up_at:
-        time.sleep(0.1)  # the model is being loaded
-    local = providers[0]
+    until(lambda: client.get("/v1/providers").json["providers"][0]["ready"])  # the model is being loaded
+    local, *others = client.get("/v1/providers").json["providers"]
     assert (local["name"], local["enabled"], local["ready"], local["features"]) == ("local", True, True, ["objects"])
-    assert all("GATEWAY_PROVIDERS" in one["detail"] for one in providers[1:])
-    assert not any(one["enabled"] for one in providers[1:])
+    assert all("GATEWAY_PROVIDERS" in one["detail"] for one in others)
+    assert not any(one["enabled"] for one in others)
 
 
 def test_speed_and_circuit_are_told_once_a_provider_was_asked(client):

@@ -15,6 +15,7 @@ import redis
 
 from gateway.cache.valkey import binary_path
 from tests.processes import ADMIN, Running, free_port
+from tests.waiting import until
 
 
 class Server:
@@ -78,11 +79,7 @@ class Caller:
 
     def wait_for(self, path: str, is_so) -> dict:
         """Until what stands there is so."""
-        give_up_at = time.monotonic() + 30
-        while not is_so(answer := self.get(path)):
-            assert time.monotonic() < give_up_at, answer
-            time.sleep(0.05)
-        return answer
+        return until(lambda: answer if is_so(answer := self.get(path)) else None)
 
     def _call(self, method, path, body, headers):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.processes import ROOT, clean_environ, processes_with, running
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -45,10 +46,7 @@ def test_the_printed_curl_works_and_stopping_leaves_no_process(clone, how):
         marker = f"PORT={server.port}"
         assert len(processes_with(marker)) >= 3
         server.stop(how)
-    give_up_at = time.monotonic() + 15
-    while (left := processes_with(marker)) and time.monotonic() < give_up_at:
-        time.sleep(0.2)
-    assert left == []
+    until(lambda: not processes_with(marker), within_s=15)
 
 
 def test_an_address_in_use_is_told_at_once(clone):

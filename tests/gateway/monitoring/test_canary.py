@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from providers.contract import Answer, BoundingBox, Detection
 from providers.errors import ProviderUnreachable
 from tests.conftest import PHOTOS
 from tests.gateway.toys import Toy, raises
+from tests.waiting import until
 
 
 class Vendor(Toy):
@@ -112,9 +112,7 @@ def test_of_many_processes_one_runs_the_set_when_it_is_due(make, toybox):
     vendor = Vendor("local")
     canary = make(vendor)
     schedules = [CanarySchedule(toybox.database, canary, 3_600, looked_every_s=0.05) for _ in range(3)]
-    give_up_at = time.monotonic() + 60
-    while not canary.latest() and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    until(canary.latest)
     for schedule in schedules:
         schedule.close()
     assert vendor.asked == 7

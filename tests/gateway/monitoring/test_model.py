@@ -1,8 +1,7 @@
-import time
-
 from gateway.monitoring.exposition import exposition
 from gateway.monitoring.model import ModelNumbers
 from providers.local import Local
+from tests.waiting import until
 
 
 class Filled:
@@ -14,8 +13,6 @@ class Filled:
 
 def test_how_full_the_models_batches_are_is_told():
     numbers = ModelNumbers(Local(Filled()), every_s=0.01)
-    give_up_at = time.monotonic() + 30
-    while b"gateway_model_batch_fill 0.625" not in exposition("")[0] and time.monotonic() < give_up_at:
-        time.sleep(0.01)
+    until(lambda: b"gateway_model_batch_fill 0.625" in exposition("")[0], within_s=30)
     numbers.close()
     assert b"gateway_model_batch_fill 0.625" in exposition("")[0]
