@@ -39,6 +39,16 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 class _Worker(ASGIWorker):  # type: ignore[misc]
     """gunicorn's worker on an event loop. When it ends it answers what it has taken, but does not wait for connections at rest."""
 
+    async def _serve(self) -> None:
+        self._serving = asyncio.current_task()
+        await super()._serve()
+
+    def handle_exit_signal(self) -> None:
+        """At once, and not with the next heartbeat: it sleeps for a second between two."""
+        if self.alive and self.servers and self._serving:
+            self._serving.cancel()
+        super().handle_exit_signal()
+
     async def _shutdown(self) -> None:
         for server in self.servers:
             server.close()

@@ -2,8 +2,8 @@
 
     python -m local_model.lane FD [TOML]
 
-It reads batches from the socket FD, one at a time, and answers each in full. It ends when the other end does, and at nothing else: a signal
-to all of a service's processes must not end it before its starter has answered what waits.
+It reads batches from the socket FD, one at a time, and answers each in full. It ends when the other end does, or is killed by it, and at
+nothing else: a signal to all of a service's processes must not end it before its starter has answered what waits.
 """
 
 import signal

@@ -78,8 +78,9 @@ class _Lane:
         return receive(self._peer)
 
     def close(self) -> None:
-        """It ends with its socket."""
+        """End it as it is: it keeps nothing, and to take torch down in good order costs it a second."""
         self._peer.close()
+        self._process.kill()
         self._process.wait()
 
 

@@ -46,6 +46,13 @@ def test_they_answer_as_the_model_that_they_loaded_and_end_when_closed(tmp_path)
     assert processes() == []
 
 
+def test_a_process_that_is_closed_ends_as_it_is_and_takes_no_torch_down_first(tmp_path):
+    lane = _Lane(plug(tmp_path))
+    lane.facts()
+    lane.close()
+    assert lane._process.returncode == -signal.SIGKILL
+
+
 def test_weights_that_can_not_be_loaded_are_told_and_leave_no_process(tmp_path):
     (tmp_path / "broken.toml").write_text('name = "half a file')
     with pytest.raises(NotLoaded, match=r"broken\.toml"):

@@ -14,11 +14,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
+from local_model.__main__ import _Worker
 from local_model.preprocess import decoded
 from local_model.server import BODY_BYTES_MAX, Server
 from providers.deadline_sockets import pool_for
@@ -279,6 +283,28 @@ def test_elsewhere_no_request_may_have_weights_read(slow):
     status, told = ask(server, "POST", "/v2/repository/models/slow/load")
     assert status == 403
     assert "SIGHUP" in told["error"]
+
+
+class Worker(_Worker):
+    """Told to end while it sleeps after its first heartbeat; not a process of its own."""
+
+    def notify(self):
+        self.loop.call_later(0.01, self.handle_exit_signal)
+
+    async def serve(self):
+        self.loop, self.asgi = asyncio.get_running_loop(), Server([])
+        began = self.loop.time()
+        await self._serve()
+        return self.loop.time() - began
+
+
+def test_told_to_end_it_does_not_sleep_until_its_next_heartbeat(tmp_path):
+    config = Config()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "m.sock"))
+        worker = Worker(1, os.getppid(), [SimpleNamespace(sock=listener)], None, 30, config, Logger(config))
+        assert asyncio.run(worker.serve()) < 0.9
+        worker.tmp.close()
 
 
 def test_it_ends_with_a_parent_that_is_killed(tmp_path):
