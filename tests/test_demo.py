@@ -6,11 +6,15 @@ from cost.ledger.verify import verify
 from cost.price_files import BUILT_IN, load_prices
 from gateway.database import prepare_database
 from gateway.keys import Keys
+from gateway.monitoring.watch import QualityWatch
+from gateway.pictures import KeptPictures
+from gateway.webhook import Webhook
 from tests.clouds.pictures import Pictures
 from tests.demo.__main__ import PHOTOS, shared_account
 from tests.demo.history import BUDGETS, write_history
 from tests.demo.photos import make_photos
 from tests.demo.plan import CLIENTS, plan
+from tests.demo.watched import write_watched
 
 
 def test_the_simulated_past_is_a_sound_ledger_that_ends_before_now(tmp_path):
@@ -64,3 +68,16 @@ def test_the_pictures_of_the_comparison_know_what_is_on_them(tmp_path):
     for image in coco["images"][::7]:
         mine = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
         assert len(pictures.things_on((tmp_path / "photos" / image["file_name"]).read_bytes())) == len(mine)
+
+
+def test_what_was_watched_has_one_thing_that_moved_and_its_pictures_can_be_seen(tmp_path):
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    engine = prepare_database(url)
+    write_watched(url, make_photos(PHOTOS, tmp_path / "photos"), kept_days=7)
+    watch = QualityWatch(engine, Webhook(None, None), every_s=3_600)
+    [alarm] = watch.check()
+    watch.close()
+    assert (alarm.provider, alarm.feature, alarm.name) == ("google_vision", "objects", "labels")
+    assert alarm.told["label"] in {"person", "pedestrian"}
+    assert KeptPictures(engine, 7).known(alarm.told["moved"])
+    engine.dispose()

@@ -20,9 +20,11 @@ from tests.demo.invoice import write_invoice
 from tests.demo.live import send_some
 from tests.demo.photos import make_photos
 from tests.demo.plan import DAYS, SEED
+from tests.demo.watched import write_watched
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 FOLDER = Path("var/demo")
+KEPT_DAYS = 7
 FOR_COMMANDS = ("GATEWAY_DATABASE_URL", "GATEWAY_SPOOL", "GATEWAY_PRICES")
 
 
@@ -30,9 +32,9 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     photos = FOLDER / "photos"
-    make_photos(PHOTOS, photos)
+    annotations = make_photos(PHOTOS, photos)
     behaviour = Behaviour(latency_ms_p50=180.0, latency_ms_p95=420.0, hit_rate=0.85, seed=SEED)
-    pictures = Pictures(photos / "instances.json", photos)
+    pictures = Pictures(annotations, photos)
     clouds = (rekognition.StandIn(behaviour, pictures=pictures), google_vision.StandIn(behaviour, pictures=pictures))
     prices = FOLDER / "prices.toml"
     prices.write_text(shared_account((BUILT_IN / "google_vision.toml").read_text()))
@@ -43,7 +45,7 @@ def main() -> int:
         "GATEWAY_DATABASE_URL": f"sqlite:///{FOLDER}/gateway.db",
         "GATEWAY_SPOOL": f"{FOLDER}/spool",
         "GATEWAY_SIMULATED": "true",
-        "GATEWAY_PICTURES_KEPT_DAYS": "7",
+        "GATEWAY_PICTURES_KEPT_DAYS": str(KEPT_DAYS),
         "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.004",  # a small board in a corner: with so little traffic a larger one never pays
         "GATEWAY_ADMIN_KEY": os.environ.get("GATEWAY_ADMIN_KEY") or f"vg_demo_{new_id()}",
         **clouds[0].environ,
@@ -51,6 +53,7 @@ def main() -> int:
     }
     print(f"Writing {DAYS} days of simulated traffic to {FOLDER} …", flush=True)
     finance = write_history(environ["GATEWAY_DATABASE_URL"], Path(environ["GATEWAY_SPOOL"]), prices, DAYS)
+    write_watched(environ["GATEWAY_DATABASE_URL"], annotations, KEPT_DAYS)
     write_invoice(environ["GATEWAY_DATABASE_URL"], FOLDER / "invoice-aws.csv", datetime.now(UTC).date())
     print(f"Log in to the pages with the admin key below, or as anna, who has the role finance:\n\n  {finance}\n")
     print(f"An invoice to reconcile with that traffic, at /costs/invoices: {FOLDER}/invoice-aws.csv\n")
