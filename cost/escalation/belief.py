@@ -62,13 +62,14 @@ def believe_one(seen: Records, anchor: str | None = None) -> Belief:
         # Knows, or happens to say so: the odds are 1 + knows / (guesses * how often it says so).
         weights[p] = np.logaddexp(0.0, KNOWS - np.log(often / often.sum()))
     common, chances = np.full(labels, -np.log(max(labels, 1))), np.zeros((n, labels))
+    spoken_for = _votes(np.zeros(labels), weights, named_only=False).scores(evidence, n)
     for _ in range(ROUNDS):
-        chances = _votes(common, weights, named_only=False).probabilities(evidence, n)
+        chances = special.softmax(common + spoken_for, axis=1)
         share = stands_for @ chances + SMOOTH
         common = np.log(share / share.sum())
     if anchor is not None:
         weights[anchor] = weights[anchor] + ANCHOR
-        chances = _votes(common, weights, named_only=False).probabilities(evidence, n)
+        chances = special.softmax(common + _votes(np.zeros(labels), weights, named_only=False).scores(evidence, n), axis=1)
     return Belief(chances, compared, common, weights)
 
 

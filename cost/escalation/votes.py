@@ -47,13 +47,14 @@ class VoteModel:
 
     def probabilities(self, evidence: Evidence, n: int) -> Floats:
         """(n, labels): each label's probability. Of tags, only what somebody named can be answered: the rest is 0."""
-        logits = self._logits(evidence, n)
+        logits = self.scores(evidence, n)
         chances = _softmax(logits) if self.kind == "label" else _sigmoid(logits)
         if self.kind == "label" and not self.named_only:
             return chances
         return np.where(_named(self.providers, evidence, n, self.table.shape[1]), chances, 0.0)
 
-    def _logits(self, evidence: Evidence, n: int) -> Floats:
+    def scores(self, evidence: Evidence, n: int) -> Floats:
+        """(n, labels): the log-odds behind the probabilities."""
         logits: Floats = _design(self.providers, evidence, n, self.table.shape[1], self.shapes) @ self.table
         for provider, weights in zip(self.providers, self.votes, strict=True):
             said = evidence[provider]
