@@ -169,7 +169,7 @@ def choose_route(snapshot: Snapshot) -> Route:
     taken = taken or last_resort
     attempts = tuple(o.attempt(wanted) for o, wanted in taken)
     fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
-    if attempts:
+    if attempts and len(fresh) < len(usable):
         fallbacks += _last_resorts(snapshot, usable, reasons)
     too_dear = not taken and snapshot.features == frozenset().union(*(o.features for o in usable))
     considered = tuple(_considered(o, snapshot, reasons, too_dear=too_dear) for o in offers)
@@ -218,15 +218,13 @@ def _cover(snapshot: Snapshot, offers: list[_Offer]) -> list[tuple[_Offer, froze
 
     One provider for all of them, or the best for each one: whichever the strategy prefers.
     """
-    whole = [o for o in offers if o.features == snapshot.features]
-    covers = [[(o, snapshot.features)] for o in whole]
+    covers = [[(o, snapshot.features)] for o in offers if o.features == snapshot.features and _affordable_alone(snapshot, o)]
     if len(snapshot.features) > 1:
         for strategy in (snapshot.strategy, "cheapest"):
             split = _split(snapshot, offers, strategy)
-            if len(split) > 1:
+            if len(split) > 1 and _affordable(snapshot, split):
                 covers.append(split)
-    covers = [c for c in covers if _affordable(snapshot, c)]
-    return min(covers, key=lambda cover: _liking(snapshot, cover, snapshot.strategy), default=[])
+    return min(covers, key=lambda cover: _liking(snapshot, cover)) if len(covers) > 1 else next(iter(covers), [])
 
 
 def _split(snapshot: Snapshot, offers: list[_Offer], strategy: str) -> list[tuple[_Offer, frozenset[str]]]:
@@ -253,11 +251,24 @@ def _affordable(snapshot: Snapshot, cover: list[tuple[_Offer, frozenset[str]]]) 
     return snapshot.max_cost is None or sum(o.price(w) for o, w in cover if o.quote.billed) <= snapshot.max_cost.nanos
 
 
-def _liking(snapshot: Snapshot, cover: list[tuple[_Offer, frozenset[str]]], strategy: str) -> tuple[float | int | str, ...]:
+def _affordable_alone(snapshot: Snapshot, offer: _Offer) -> bool:
+    return snapshot.max_cost is None or not offer.quote.billed or offer.nanos <= snapshot.max_cost.nanos
+
+
+def _liking(snapshot: Snapshot, cover: list[tuple[_Offer, frozenset[str]]]) -> tuple[float | int | str, ...]:
     """Less is better."""
+    if len(cover) == 1:
+        return _liking_alone(snapshot, cover[0][0])
     nanos = sum(o.price(wanted) for o, wanted in cover)
     worth = sum(o.worth * len(wanted) for o, wanted in cover) / len(snapshot.features)
-    return _rank(snapshot, strategy, nanos, max(o.p95 for o, _ in cover), worth, cover[0][0].quote.provider)
+    return _rank(snapshot, snapshot.strategy, nanos, max(o.p95 for o, _ in cover), worth, cover[0][0].quote.provider)
+
+
+def _liking_alone(snapshot: Snapshot, offer: _Offer) -> tuple[float | int | str, ...]:
+    """Of one that answers all that is wanted."""
+    features = len(snapshot.features)
+    worth = offer.worth * features / features  # rounded as several are, so that equals stay equal
+    return _rank(snapshot, snapshot.strategy, offer.nanos, offer.p95, worth, offer.quote.provider)
 
 
 def _rank(snapshot: Snapshot, strategy: str, nanos: int, p95: float, worth: float, name: str) -> tuple[float | int | str, ...]:
@@ -290,30 +301,32 @@ def _followers(
     if not taken:
         return (), ()
     whole = [o for o in in_time if o.features == snapshot.features]
-    rest = [o for o in whole if o.quote.provider not in reasons and _affordable(snapshot, [(o, snapshot.features)])]
-    rest.sort(key=lambda o: _rank(snapshot, snapshot.strategy, o.nanos, o.p95, o.worth, o.quote.provider))
+    rest = [o for o in whole if o.quote.provider not in reasons and _affordable_alone(snapshot, o)]
+    rest.sort(key=lambda o: _liking_alone(snapshot, o))
     spent = sum(o.price(w) for o, w in taken if o.quote.billed)
     took = max(o.p95 for o, _ in taken)
     quality = min(o.quality for o, _ in taken)
-    escalations = []
+    fallbacks, escalations = [], []
     for o in rest:
+        attempt = o.attempt(snapshot.features)
+        fallbacks.append(attempt)
         gain = o.quote.gain if o.quote.gain is not None and math.isfinite(o.quote.gain) else o.quality - quality
         fits = snapshot.max_cost is None or not o.quote.billed or spent + o.nanos <= snapshot.max_cost.nanos
         if snapshot.strategy == "auto" and gain > 0.0 and fits and took + o.p95 <= snapshot.deadline_ms:
             worth = gain / snapshot.multiplier if snapshot.multiplier > 0.0 else math.inf
-            escalations.append((o.nanos / NANOS_PER_USD - worth, o))
+            escalations.append((o.nanos / NANOS_PER_USD - worth, attempt))
             reasons[o.quote.provider] = ("escalation", f"expected_gain {gain:.2f} worth {worth:.4f} USD")
         else:
             reasons[o.quote.provider] = ("fallback", "if_it_fails")
-    escalations.sort(key=lambda pair: (pair[0], pair[1].quote.provider))
-    return tuple(o.attempt(snapshot.features) for o in rest), tuple(o.attempt(snapshot.features) for _, o in escalations)
+    escalations.sort(key=lambda pair: (pair[0], pair[1].provider))
+    return tuple(fallbacks), tuple(attempt for _, attempt in escalations)
 
 
 def _last_resorts(snapshot: Snapshot, usable: list[_Offer], reasons: dict[str, tuple[Decision, str]]) -> tuple[Attempt, ...]:
     """Those that were asked too often lately, if all others fail."""
     throttled = [o for o in usable if o.quote.throttled and o.features == snapshot.features and o.quote.provider not in reasons]
-    affordable = [o for o in throttled if _affordable(snapshot, [(o, snapshot.features)])]
-    affordable.sort(key=lambda o: _rank(snapshot, snapshot.strategy, o.nanos, o.p95, o.worth, o.quote.provider))
+    affordable = [o for o in throttled if _affordable_alone(snapshot, o)]
+    affordable.sort(key=lambda o: _liking_alone(snapshot, o))
     reasons |= {o.quote.provider: ("fallback", o.quote.throttled) for o in affordable}
     return tuple(o.attempt(snapshot.features) for o in affordable)
 
@@ -337,16 +350,19 @@ def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[D
 
 def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer, frozenset[str]]]) -> bool:
     """Whether one that money or time left out, or that is asked too often, would have been asked first."""
-    chosen = _liking(snapshot, taken, snapshot.strategy)
-    return any(
-        _liking(snapshot, [(o, snapshot.features)], snapshot.strategy) < chosen
+    left_out = [
+        o
         for o in offers
         if o.features == snapshot.features
         and (
             o.against in {"budget_exhausted", "over_max_cost"}
             or (o.against is None and (o.p95 > snapshot.deadline_ms or o.quote.throttled))
         )
-    )
+    ]
+    if not left_out:
+        return False
+    chosen = _liking(snapshot, taken)
+    return any(_liking_alone(snapshot, o) < chosen for o in left_out)
 
 
 def _refusal(considered: tuple[Considered, ...]) -> Refusal:
