@@ -2,6 +2,7 @@
 
 No wait when idle: a picture that finds the model free starts at once. Under load batches fill by themselves while those before are
 computed; only then, and for at most `wait_ms_max`, the model waits for as many pictures as last time, since those clients come again.
+On a CPU it never waits: a picture costs there nearly as much in a batch as alone, and a lane that waits is a share of the machine lost.
 With a GPU, decoding and letterboxing run in a few threads ahead of the model, suppression in one behind it: the model does nothing but
 compute. On a CPU several batches are computed side by side, a lane a core: threads that share one batch wait for each other, lanes never
 do. There is no core besides to be ahead on, so a lane does all of it: whatever is handed from thread to thread leaves its cache behind.
@@ -117,6 +118,8 @@ class Batcher:
     def of(cls, predictor: Any, **settings: Any) -> "Batcher":
         """Of the sizes that suit the predictor's device, but for these settings."""
         sizes = {"images_max": predictor.images_max, "lanes": predictor.lanes, "queue_max": 4 * predictor.images_max}
+        if not predictor.ahead:
+            sizes["wait_ms_max"] = 0  # after one pause of 50 ms, lanes that waited took seconds to catch up at 75 % of what they bear
         return cls(predictor, **({"ahead": predictor.ahead, "elsewhere": predictor.elsewhere} | sizes | settings))
 
     @property

@@ -235,6 +235,15 @@ def test_no_memory_for_a_single_picture_is_an_overload_and_no_fault_of_the_pictu
     assert batcher.predict(picture(2)) == 2
 
 
+@pytest.mark.parametrize(("ahead", "waits"), [(True, True), (False, False)], ids=["on a GPU", "on a CPU"])
+def test_a_model_on_a_cpu_does_not_wait_for_as_many_pictures_as_last_time(numbered, ahead, waits):
+    numbered.images_max, numbered.lanes, numbered.ahead, numbered.elsewhere = 4, 1, ahead, False
+    batcher = Batcher.of(numbered)
+    assert (batcher._wait_s_max > 0) is waits
+    assert batcher.predict(picture(1)) == 1
+    batcher.close()
+
+
 def test_two_free_lanes_share_what_waits(numbered, threads):
     batcher = Batcher(numbered, images_max=4, lanes=2, wait_ms_max=1.0, queue_max=8)
     numbered.go.clear()
