@@ -63,12 +63,14 @@ def fuse(votes: Iterable[Vote]) -> tuple[Fused, ...]:
     by_label: dict[str, list[Fused]] = {}
     for vote in sorted(votes, key=lambda v: (-v.chance, v.provider, v.label, v.corners)):
         fused = by_label.setdefault(vote.label, [])
-        free = [(overlap(f.corners, vote.corners), -k) for k, f in enumerate(fused) if all(v.provider != vote.provider for v in f.votes)]
-        nearest, place = max(free, default=(0.0, 0))
-        if nearest > IOU_MIN:
-            fused[-place] = _mean((*fused[-place].votes, vote))
+        nearest, place = IOU_MIN, None
+        for k, thing in enumerate(fused):
+            if vote.provider not in [v.provider for v in thing.votes] and (near := overlap(thing.corners, vote.corners)) > nearest:
+                nearest, place = near, k
+        if place is None:
+            fused.append(Fused(vote.label, vote.chance, vote.corners, (vote,)))
         else:
-            fused.append(_mean((vote,)))
+            fused[place] = _mean((*fused[place].votes, vote))
     return tuple(sorted((f for fused in by_label.values() for f in fused), key=lambda f: (-f.chance, f.label, f.corners)))
 
 
