@@ -28,6 +28,7 @@ ROWS_MIN = 10  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
 BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
 RIDGE = 30.0  # on what one label says, of which there may be few records
+RIDGE_BOXED = 1e6  # the same where boxes are combined: from 64 pictures it was noise that outweighed how many things there are
 RIDGE_COMMON = 20.0  # on what the answer as a whole says: while records are few, that is all that is learned
 GRID = 20  # tabulated multipliers
 DOUBT = 2.0  # standard errors by which it must be better not to begin with the cheapest provider
@@ -277,9 +278,8 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     evidence = {p: learning.evidence[p].take(rows) for p in here}
     facts = learning.facts[state][rows] if state in learning.facts else None
     features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels, facts)
-    ridge = np.where(
-        common_features(len(here), labels, combined=probabilities is not None, facts=FACTS if facts is not None else 0), RIDGE_COMMON, RIDGE
-    )
+    common = common_features(len(here), labels, combined=probabilities is not None, facts=0 if facts is None else FACTS)
+    ridge = np.where(common, RIDGE_COMMON, RIDGE if facts is None else RIDGE_BOXED)
     ridge[0] = 1.0
     rewards, base = {}, {}
     if probabilities is not None:
@@ -290,7 +290,8 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
         fused = learning.together[state][rows]
         rewards[COMBINED] = np.where(np.isnan(fused), np.nanmean(fused), fused)
         base[COMBINED] = np.zeros(len(rows))
-    for p in here:
+    # Calibrated boxes contain each provider's own: to choose between them picture by picture, from few records, loses more than it gains.
+    for p in here if COMBINED not in rewards or probabilities is not None else ():
         if votes is None or p not in seeing:
             rewards[p] = records.rewards[p][rows]
             base[p] = np.zeros(len(rows))

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import special
 
-from cost.escalation.box_votes import FACTS, STAKE, fit_boxes, fused_rewards, shown
+from cost.escalation.box_votes import FACTS, STAKE, _shift, fit_boxes, fused_rewards, shown
 from cost.escalation.boxes import Drawn, f1, matched
 
 HERE, THERE = (0.1, 0.1, 0.4, 0.4), (0.6, 0.6, 0.9, 0.9)
@@ -106,3 +109,12 @@ def test_a_picture_counts_for_as_many_things_as_are_thought_to_be_on_it():
     votes = fit_boxes(answers, truth, [frozenset({"careful"})])
     stakes = votes.facts(frozenset({"careful"}), {"careful": [answers["careful"][0], answers["careful"][1]]}, 2)[:, STAKE]
     assert stakes == pytest.approx([2 / 4, 6 / 4], abs=0.2), "one more than the things, over one more than the three of a mean picture"
+
+
+@given(st.lists(st.floats(-4, 6), min_size=1, max_size=40), st.integers(1, 60))
+def test_as_many_boxes_are_shown_as_earn_most(odds, there):
+    chances = special.expit(np.sort(odds)[::-1])
+    expected = 2 * np.cumsum(chances) / (np.arange(1, len(odds) + 1) + there)
+    assume(0.02 < expected.max() <= 1)
+    many = np.count_nonzero(np.array(odds) + _shift(np.array(odds), np.array([there])) >= -1e-9)
+    assert expected[many - 1] == pytest.approx(expected.max())
