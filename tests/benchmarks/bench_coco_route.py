@@ -39,7 +39,7 @@ PROVIDERS = ("local", "rekognition", "google_vision")
 PRICES_USD = {"local": "0", "rekognition": "0.001", "google_vision": "0.00225"}
 AMAZON = Behaviour(hit_rate=0.9, false_positives=0.1, label_noise=0.02, seed=1)
 GOOGLE = Behaviour(hit_rate=0.92, false_positives=0.2, label_noise=0.03, seed=2)
-PLANS = 16  # so often the value of a good answer is set by what money is left, as pacing does it within a month
+PLANS = 8  # so often the value of a good answer is set by what money is left, as pacing does it within a month
 
 
 @dataclass
