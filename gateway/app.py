@@ -1,13 +1,12 @@
 """The composition root: builds every part once and ties them together. Nothing else knows them all."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from flask import Flask, Request
-from flask.sessions import NullSession, SessionInterface
+from flask import Flask
 
 from cost.comparisons import ComparisonStore
 from cost.database import open_database
@@ -18,6 +17,7 @@ from gateway.alerts import AlertSender
 from gateway.answers import AnswerStore
 from gateway.api import add_resources
 from gateway.api.guard import guard_every_route
+from gateway.api.lean_flask import LeanFlask
 from gateway.api.problems import ProblemApi
 from gateway.api.requests import tell_each_request
 from gateway.api.traces import trace_each_request
@@ -79,7 +79,7 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     """
     parts = _build_parts(settings, os.environ if environ is None else environ)
     sessions = Sessions(parts.database, parts.keys)
-    app = _Gateway("gateway", static_folder=None, template_folder="web/templates")
+    app = LeanFlask("gateway", static_folder=None, template_folder="web/templates")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["gateway"] = parts
     tell_each_request(app)
@@ -89,26 +89,6 @@ def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     add_resources(ProblemApi(app), parts)
     add_pages(app, parts, sessions)
     return app
-
-
-class _NoSession(SessionInterface):
-    """Pages have sessions of their own (`gateway.web.sessions`)."""
-
-    _NONE = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
-        """Flask's hook."""
-        return self._NONE
-
-
-class _Gateway(Flask):
-    """Flask without what it asks at each request and nothing here needs."""
-
-    session_interface = _NoSession()
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Flask's hook, before each function of each request: whether it is a coroutine. None is."""
-        return func
 
 
 def build_providers(settings: Settings, environ: Mapping[str, str]) -> list[Provider]:

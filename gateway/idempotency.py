@@ -36,7 +36,7 @@ def read_key(header: str | None, client: str, image_digest: str, options: Option
 
 def answer_once(
     ledger: Ledger,
-    key: IdempotencyKey | None,
+    key: IdempotencyKey,
     request_id: str,
     timeout_s: float,
     answer: Callable[[], Response],
@@ -49,7 +49,7 @@ def answer_once(
 
     Args:
         ledger: keeps keys for 24 hours.
-        key: None where the client sent none.
+        key: the client's.
         request_id: of this request.
         timeout_s: seconds after which this request can no longer be running, should this process die.
         answer: does the work.
@@ -58,8 +58,6 @@ def answer_once(
     Raises:
         GatewayError: 409 while the first request runs, 422 for another request under this key, or what `answer` raised.
     """
-    if key is None:
-        return answer()
     try:
         ledger.claim(key, request_id, timeout_s)
     except AlreadyAnswered as error:

@@ -27,9 +27,13 @@ class Event(logging.LogRecord):
 
     def __init__(self, logger: str, level: int, event: str, facts: Mapping[str, object]) -> None:
         """As if `event` had been logged now with these facts as `extra`."""
-        now = time.time()
-        self.__dict__.update(_BLANK, name=logger, levelno=level, levelname=logging.getLevelName(level), msg=event, created=now)
+        self.name, self.levelno, self.levelname, self.msg = logger, level, logging.getLevelName(level), event
+        self.created = time.time()
         self.facts = facts
+
+
+for _name, _value in _BLANK.items():  # what else a record has, each event has from its class
+    setattr(Event, _name, _value)
 
 
 class JsonFormatter(logging.Formatter):

@@ -161,7 +161,11 @@ class Ledger:
         return correction_id
 
     def record_usage(self, row: UsageRow) -> None:
-        """Note an answer that cost no money. Never waits and never fails; written within a second or so, and by `close`."""
+        """Note an answer that cost no money. Never waits; written within a second or so, and by `close`.
+
+        Raises:
+            ValueError: see `UsageRow.check`.
+        """
         self._usage.add(self._clock.estimate_us(), row)
 
     # What a call would cost, and what may still be spent.

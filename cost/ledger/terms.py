@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from cost.ledger.times import new_id
 from cost.money import FREE, Money
@@ -139,9 +140,8 @@ class BudgetStatus:
         return max(FREE, self.budget.limit - self.committed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageRow:
-    """An answer that was not paid for: usage, not money.
+class UsageRow(NamedTuple):
+    """An answer that was not paid for: usage, not money. A tuple, since one is made for every hit.
 
     Attributes:
         kind: the in-house model answered; the cache did; it waited for an identical request.
@@ -159,10 +159,15 @@ class UsageRow:
     units: int = 1
     imputed: Money = FREE
     avoided: Money = FREE
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = MappingProxyType({})
 
-    def __post_init__(self) -> None:
-        check_texts(self.provider, self.request_id, self.client, self.features, [self.sku])
+    def check(self) -> None:
+        """Refuse what no column can hold.
+
+        Raises:
+            ValueError: a text that is too long, with a NUL, or tags that could be read as others.
+        """
+        check_texts(self.provider, self.request_id, self.client, self.features, (self.sku,))
         tags_text(self.tags)
 
 

@@ -34,7 +34,12 @@ class UsageBuffer:
         self.lost = 0
 
     def add(self, at_us: int | None, row: UsageRow) -> None:
-        """Take a row; or count it as lost where too many wait. `at_us` None: the time of its batch."""
+        """Take a row; or count it as lost where too many wait. `at_us` None: the time of its batch.
+
+        Raises:
+            ValueError: see `UsageRow.check`: here, and not in the middle of a batch.
+        """
+        row.check()
         with self._guard:
             if len(self._rows) < WAITING_MAX:
                 self._rows.append((at_us, row))
@@ -54,19 +59,14 @@ def _write(rows: list[tuple[int | None, UsageRow]], book: Book) -> None:
     written = [_columns(book.now_us if at_us is None else at_us, row) for at_us, row in rows]
     book.run(_INSERT, written)
     for row in written:
-        answered = row["kind"] == "in_house"
-        book.rollups.add(
-            day_of(row["at_us"]),
-            row["sku"],
-            row,
-            calls=int(answered),
-            line_calls=int(answered),
-            hits=int(not answered),
-            imputed_nanos=row["imputed_nanos"],
-            avoided_nanos=row["avoided_nanos"],
-            avoided_cache_nanos=row["avoided_nanos"] if row["kind"] == "hit" else 0,
-            avoided_joined_nanos=row["avoided_nanos"] if row["kind"] == "joined" else 0,
-        )
+        book.rollups.add(day_of(row["at_us"]), row["sku"], row, **_measures(row["kind"], row["imputed_nanos"], row["avoided_nanos"]))
+
+
+def _measures(kind: str, imputed: int, avoided: int) -> dict[str, int]:
+    amounts = {"imputed_nanos": imputed, "avoided_nanos": avoided}
+    if kind == "in_house":
+        return {"calls": 1, "line_calls": 1, **amounts}
+    return {"hits": 1, **amounts, "avoided_cache_nanos" if kind == "hit" else "avoided_joined_nanos": avoided}
 
 
 def _columns(at_us: int, row: UsageRow) -> dict[str, Any]:

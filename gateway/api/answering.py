@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from flask import Response
 
@@ -29,9 +30,10 @@ from gateway.wire.options import Options
 from gateway.wire.request import DetectionRequest, image_error
 from providers.images import Image, ImageError, read_image
 
+_NO_TAGS: Mapping[str, str] = {}
 
-@dataclass(frozen=True, slots=True)
-class Received:
+
+class Received(NamedTuple):
     """A picture's bytes, and what is asked of them.
 
     Attributes:
@@ -93,6 +95,8 @@ class Answering:
         digest = hashlib.sha256(received.content).hexdigest()
         key = read_key(received.idempotency, self._caller.id, digest, options)
         bill = self._bill(received, key)
+        if key is None:
+            return self._asked(received, digest, bill)
         timeout_s = self._parts.dispatcher.time_limit_s(options)
         return answer_once(self._parts.ledger, key, bill.request_id, timeout_s, lambda: self._asked(received, digest, bill), self._told)
 
@@ -148,7 +152,7 @@ class Answering:
         ceiling = self._parts.settings.default_max_cost_usd if options.max_cost_usd is None else options.max_cost_usd
         if received.purse is not None:
             ceiling = received.purse if ceiling is None else min(ceiling, received.purse)
-        tags = {**options.tags, **self._caller.tags}
+        tags = {**options.tags, **self._caller.tags} if options.tags or self._caller.tags else _NO_TAGS
         if reserved := next((name for name in tags if name.startswith("gateway.")), None):
             raise errors.InvalidParameter("tags", f"tags: {reserved!r} is the gateway's own; its names begin with 'gateway.'.")
         try:

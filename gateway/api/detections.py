@@ -51,7 +51,7 @@ class Detections(GatewayResource):
         answering = Answering(self.parts, caller.key, caller.request_id)
         with stage("read"):
             asked = read_detection_request(sent, self.parts.settings.image_limits)
-            received = answering.receive(asked, sent.headers.get("Idempotency-Key"))
+            received = answering.receive(asked, sent.environ.get("HTTP_IDEMPOTENCY_KEY"))
         try:
             return answering.answer(received)
         finally:

@@ -47,7 +47,7 @@ def _view_of_route(app: Flask, asked: Request) -> type[GatewayResource] | type[P
 
 
 def _caller(keys: Keys, asked: Request) -> Key:
-    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     key = keys.find(token.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise Unauthenticated("Send a valid key: Authorization: Bearer vg_…")

@@ -24,7 +24,7 @@ def tell_each_request(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        given, facts = here(request).headers.get("X-Request-ID"), here(g)
+        given, facts = here(request).environ.get("HTTP_X_REQUEST_ID"), here(g)
         facts.request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else new_id()
         facts.started = time.monotonic()
         facts.facts = {}

@@ -11,8 +11,8 @@ FEATURES: their first letters, `fo` for faces and objects.
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from gateway.line import Line
 from gateway.wire.options import Options
@@ -28,8 +28,7 @@ _SETS = ["".join(letters) for size in range(1, len(_ALL) + 1) for letters in com
 _WIDER = {one: tuple(other for other in _SETS if set(one) < set(other)) for one in _SETS}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a request's answer is kept, but for the picture."""
 
     scope: str
@@ -67,6 +66,7 @@ class Choices:
         """Of these providers; answers of stand-ins are never taken for real ones."""
         self._lines = lines
         self._simulated = simulated
+        self._all = tuple(lines)
         self._known: dict[tuple[object, ...], str] = {}
 
     def of(self, options: Options) -> str | None:
@@ -75,10 +75,11 @@ class Choices:
         A request that allows one provider only is the same whatever its strategy; in `cheapest` and `fastest` the order in which providers
         are named says nothing.
         """
-        asked_for = options.providers or tuple(self._lines)
-        names = tuple(name for name in asked_for if name in self._lines)
-        if not names or (len(names) < len(asked_for) and not set(asked_for) <= {*names, *registry.names()}):
-            return None
+        names = self._all
+        if options.providers:
+            names = tuple(name for name in options.providers if name in self._lines)
+            if not names or (len(names) < len(options.providers) and not set(options.providers) <= {*names, *registry.names()}):
+                return None
         strategy = options.strategy
         models = tuple(self._lines[name].provider.model for name in names)
         if strategy in {"cheapest", "fastest"}:

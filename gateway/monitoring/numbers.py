@@ -61,21 +61,22 @@ class Number:
         Raises:
             ValueError: other labels were declared; so of all that follow.
         """
-        count(self._child(labels), amount)
+        count(self.child(**labels), amount)
 
     def set(self, value: float, **labels: str) -> None:
         """The gauge's value now."""
-        self._child(labels).set(value)
+        self.child(**labels).set(value)
 
     def forget(self, **labels: str) -> None:
         """The gauge has no value any more: what it measured is gone."""
-        self._child(labels).set(math.nan)
+        self.child(**labels).set(math.nan)
 
     def observe(self, value: float, **labels: str) -> None:
         """One more value of the histogram."""
-        count(self._child(labels), value)
+        count(self.child(**labels), value)
 
-    def _child(self, labels: dict[str, str]) -> Any:
+    def child(self, **labels: str) -> Any:
+        """Where the number with these labels is kept: a `counting.Tally` of a counter and of a histogram."""
         key = tuple(labels.items())
         child = self._children.get(key)
         if child is None:

@@ -1,15 +1,20 @@
 """How long each stage of a request takes: read, look, choose, reserve, detect, settle, write."""
 
+import functools
 import time
 from types import TracebackType
 from typing import Literal
 
+from gateway.monitoring.counting import count
 from gateway.monitoring.numbers import histogram
 from gateway.monitoring.tracing import TRACE, Span
 
 Stage = Literal["read", "look", "choose", "reserve", "detect", "settle", "write"]
 
 SECONDS = histogram("gateway_stage_seconds", "Time in each stage of a request; stages of several attempts count each.", "stage")
+
+
+_seconds = functools.cache(lambda name: SECONDS.child(stage=name))
 
 
 class stage:  # noqa: N801 -- used as `with stage("choose"):`
@@ -28,6 +33,6 @@ class stage:  # noqa: N801 -- used as `with stage("choose"):`
         self._started = time.perf_counter()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        SECONDS.observe(time.perf_counter() - self._started, stage=self._name)
+        count(_seconds(self._name), time.perf_counter() - self._started)
         if self._span is not None:
             self._span.end(error)

@@ -1,7 +1,9 @@
 """What is counted of requests, answers and attempts."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 
+from gateway.monitoring.counting import count
 from gateway.monitoring.numbers import counter, histogram
 from gateway.outcome import Attempt, CacheUse
 
@@ -19,9 +21,22 @@ ESCALATIONS = counter("gateway_escalations_total", "Answers of a provider that w
 
 def note_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """A request was answered. `route` is the pattern; None: there is no such address."""
-    route = route or "none"
-    REQUESTS.add(method=method if method in _METHODS else "other", route=route, status=str(status))
-    REQUEST_SECONDS.observe(seconds, route=route)
+    count(_requests(method if method in _METHODS else "other", route or "none", status), seconds)
+
+
+class _Requests:
+    """Those of one method, route and status: one note of each both counts and times it."""
+
+    def __init__(self, method: str, route: str, status: int) -> None:
+        self._number = REQUESTS.child(method=method, route=route, status=str(status))
+        self._seconds = REQUEST_SECONDS.child(route=route)
+
+    def take(self, seconds: Sequence[float]) -> None:
+        self._number.take([len(seconds)])
+        self._seconds.take(seconds)
+
+
+_requests = functools.cache(_Requests)
 
 
 def note_answer(provider: str | None, cache: CacheUse, *, degraded: bool = False) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from flask import Response, redirect, request
 
+from gateway.api.whole_answer import WholeAnswer
 from gateway.web.context import draw
 
 _POLICY = (
@@ -19,10 +20,9 @@ Source: https://www.w3.org/TR/CSP3/
 
 def answer_browsers(response: Response) -> Response:
     """Give every page its policy, and a person who meets a problem a page that says what to do."""
-    kind = response.mimetype
-    if kind == "application/json":
+    if isinstance(response, WholeAnswer):
         return response
-    if kind == "application/problem+json" and _is_a_person():
+    if response.mimetype == "application/problem+json" and _is_a_person():
         response = _as_page(response)
     if response.mimetype == "text/html" and not request.path.startswith("/docs"):
         response.headers["Content-Security-Policy"] = _POLICY

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
+from gateway.api.here import here
 from gateway.api.resource import OPEN
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.web.sessions import LASTS, Session, Sessions, form_token
@@ -60,7 +61,7 @@ def csrf_token() -> str:
 
 def keep_form_secret(response: Response) -> Response:
     """Send the cookie that `csrf_token` has made."""
-    if "form_secret" in g and request.cookies.get(FORM_COOKIE) != g.form_secret:
+    if "form_secret" in here(g) and request.cookies.get(FORM_COOKIE) != g.form_secret:
         _set_cookie(response, FORM_COOKIE, g.form_secret)
     return response
 

@@ -4,9 +4,8 @@ import base64
 import binascii
 import io
 import json
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -32,8 +31,7 @@ _DIGITS_MAX = 100
 _HOW = "Send the picture as the body with Content-Type: image/jpeg, as the multipart field `image`, or as JSON."
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionRequest:
+class DetectionRequest(NamedTuple):
     """A picture's bytes, or the address where they are, and what is asked of them."""
 
     content: bytes

@@ -55,6 +55,10 @@ def test_what_too_many_waiting_rows_lose_is_counted(ledger, engine, monkeypatch)
     assert count(engine) == 10
 
 
-def test_usage_that_can_not_be_a_row_is_refused_at_once():
+def test_usage_that_can_not_be_a_row_is_refused_at_once(ledger, engine):
     with pytest.raises(ValueError, match="tag"):
-        used(tags={"a": "b,c"})
+        ledger.record_usage(used(tags={"a": "b,c"}))
+    with pytest.raises(ValueError, match="longer than"):
+        ledger.record_usage(used(sku="x" * 129))
+    ledger.close()
+    assert count(engine) == 0

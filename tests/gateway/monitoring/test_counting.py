@@ -53,7 +53,7 @@ def test_nothing_is_lost_or_counted_twice_while_threads_count_and_others_read():
 
 
 def added_up_by_itself(number: numbers.Number, **labels: str) -> bool:
-    child = number._child(labels)
+    child = number.child(**labels)
     before = [list(metric.samples) for metric in child.collect()]
     number.add(**labels)
     give_up_at = time.monotonic() + 10
