@@ -12,8 +12,9 @@ from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 4
-READABLE = (3, VERSION)  # in version 3 every label might be answered, also one that nobody named
+VERSION = 5
+READABLE = (3, 4, VERSION)  # in version 3 every label might be answered, also one that nobody named
+BOXES_READABLE = (VERSION,)  # before, what each label says was told of boxes too
 
 
 class BadArtefact(ValueError):
@@ -47,6 +48,8 @@ def from_json(artefact: dict[str, Any]) -> Policy:
     """
     if artefact.get("version") not in READABLE:
         raise BadArtefact(f"version {artefact.get('version')!r}; this reads {READABLE}")
+    if artefact.get("boxes") is not None and artefact["version"] not in BOXES_READABLE:
+        raise BadArtefact(f"version {artefact['version']} of boxes; this reads {BOXES_READABLE}")
     try:
         kind, labels = artefact["kind"], tuple(artefact["vocabulary"])
         knots = {(k["provider"], k["label"]): np.array(k["at"], dtype=np.float64) for k in artefact["knots"]}

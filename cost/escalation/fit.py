@@ -28,10 +28,10 @@ ROWS_MIN = 10  # a state seen on fewer records is never entered
 PULLS = (2.0, 8.0, 32.0)  # pseudo-records that hold a confusion table back; chosen on records not fitted on
 BELIEF_PULL = 1e5  # what providers confuse alike looks like the truth where nobody tells it: then only what somebody named is answered
 RIDGE = 30.0  # on what one label says, of which there may be few records
-RIDGE_BOXED = 1e6  # the same where boxes are combined: from 64 pictures it was noise that outweighed how many things there are
 RIDGE_COMMON = 20.0  # on what the answer as a whole says: while records are few, that is all that is learned
 GRID = 20  # tabulated multipliers
 DOUBT = 2.0  # standard errors by which it must be better not to begin with the cheapest provider
+SURE = 4.0  # standard errors by which a provider's own boxes must be better than combined ones: with less, few records choose by chance
 
 
 class TooFewRecords(ValueError):
@@ -279,22 +279,24 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     facts = learning.facts[state][rows] if state in learning.facts else None
     features = features_of(records.kind, here, evidence, len(rows), probabilities, silent, labels, facts)
     common = common_features(len(here), labels, combined=probabilities is not None, facts=0 if facts is None else FACTS)
-    ridge = np.where(common, RIDGE_COMMON, RIDGE if facts is None else RIDGE_BOXED)
+    ridge = np.where(common, RIDGE_COMMON, RIDGE)
     ridge[0] = 1.0
     rewards, base = {}, {}
     if probabilities is not None:
         assert learning.truth is not None
         rewards[COMBINED] = _combined_reward(learning, probabilities, silent, rows)
         base[COMBINED] = expected_reward(records.kind, probabilities, silent)
+    in_own_words = [p for p in here if votes is None or p not in seeing]
     if state in learning.together and np.isfinite(learning.together[state][rows]).any():
         fused = learning.together[state][rows]
-        rewards[COMBINED] = np.where(np.isnan(fused), np.nanmean(fused), fused)
-        base[COMBINED] = np.zeros(len(rows))
-    # Calibrated boxes contain each provider's own: to choose between them picture by picture, from few records, loses more than it gains.
-    for p in here if COMBINED not in rewards or probabilities is not None else ():
-        if votes is None or p not in seeing:
-            rewards[p] = records.rewards[p][rows]
-            base[p] = np.zeros(len(rows))
+        # Combined boxes contain each provider's own: to choose between them picture by picture, from few records, loses more than it gains.
+        in_own_words = [p for p in in_own_words if better_alone(records.rewards[p][rows] - fused, learning.weight[rows])]
+        if not in_own_words:
+            rewards[COMBINED] = np.where(np.isnan(fused), np.nanmean(fused), fused)
+            base[COMBINED] = np.zeros(len(rows))
+    for p in in_own_words:
+        rewards[p] = records.rewards[p][rows]
+        base[p] = np.zeros(len(rows))
     candidates = tuple(rewards)
     n = len(usable)
     leaf, realised, all_features = np.full(n, np.nan), np.full(n, np.nan), np.full((n, features.shape[1]), np.nan)
@@ -314,6 +316,17 @@ def fit_state(learning: Learning, providers: Sequence[str], state: State, pull: 
     else:
         leaf[rows] = 0.0
     return Fitted(StateModel(votes, candidates, worth, {}), usable, all_features, leaf, realised, ridge)
+
+
+def better_alone(ahead: Floats, weight: Floats) -> bool:
+    """Whether one provider's own answers are better than combined ones by more than chance explains.
+
+    Args:
+        ahead: (n,) by how much they are, where the combination has not seen the picture; NaN where unknown.
+        weight: (n,) how much each picture counts.
+    """
+    compared = (ahead * weight)[np.isfinite(ahead)]
+    return len(compared) >= ROWS_MIN and bool(compared.mean() > SURE * compared.std() / len(compared) ** 0.5)
 
 
 def _combined_reward(learning: Learning, probabilities: Floats, silent: float, rows: NDArray[np.intp]) -> Floats:

@@ -214,7 +214,7 @@ def features_of(
 ) -> Floats:
     """(n, features) what the linear models of a state read: a constant, how sure the combination is, who named what and how surely.
 
-    `facts` are those of combined boxes, where there are boxes.
+    `facts` are those of combined boxes, where there are boxes: then it is them that count, and not what each label says.
     """
     columns = [np.ones((n, 1))]
     if facts is not None:
@@ -231,19 +231,21 @@ def features_of(
         ]
     for provider in providers:
         said = evidence[provider]
-        named = np.zeros((n, labels))
-        named[said.row, said.label] = 1.0
-        ranked = np.zeros((n, labels))
-        ranked[said.row, said.label] = said.shape[:, 1]
+        if facts is None:
+            named = np.zeros((n, labels))
+            named[said.row, said.label] = 1.0
+            ranked = np.zeros((n, labels))
+            ranked[said.row, said.label] = said.shape[:, 1]
+            columns += [named, ranked]
         surest = np.full(n, -1.0)
         np.maximum.at(surest, said.row, said.rank)
-        columns += [named, ranked, np.column_stack([surest, surest**2, np.log1p(said.named), said.named == 0])]
+        columns.append(np.column_stack([surest, surest**2, np.log1p(said.named), said.named == 0]))
     return np.concatenate(columns, axis=1)
 
 
 def common_features(providers: int, labels: int, *, combined: bool, facts: int) -> NDArray[np.bool_]:
     """(features,) which columns of `features_of` say something of the answer as a whole, not of one label."""
-    said = [False] * (2 * labels) + [True] * 4
+    said = [False] * (0 if facts else 2 * labels) + [True] * 4
     together = [False] * labels + [True] * 9 if combined and providers else []
     return np.array([True, *[True] * facts, *together, *said * providers], dtype=np.bool_)
 

@@ -6,7 +6,10 @@ import pytest
 from cost import records
 from cost.backtest import Replay
 from cost.escalation import box_votes
-from cost.escalation.fit import fit
+from cost.escalation.artefact import BadArtefact, from_json, to_json
+from cost.escalation.box_votes import FACTS
+from cost.escalation.fit import better_alone, fit
+from cost.escalation.policy import COMBINED
 from cost.money import Money
 from cost.pacing import Pacer
 from cost.record_lines import from_rows
@@ -17,8 +20,11 @@ SEES = {"own": 0.4, "cheap": 0.9, "dear": 0.92}
 IMAGINES = {"own": 1.0, "cheap": 0.1, "dear": 0.2}
 
 
-def scenes(n=128, seed=0):
-    """A few things on most pictures, many on some; everybody misses some of them and imagines others, less surely."""
+def scenes(n=128, seed=0, marked=None):
+    """A few things on most pictures, many on some; everybody misses some of them and imagines others, less surely.
+
+    `marked`: a provider whose answers somebody has looked at and found perfect.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(n):
@@ -28,6 +34,8 @@ def scenes(n=128, seed=0):
         for p, share in SEES.items():
             seen = [thing(k, rng.beta(9, 2)) for k in range(there) if rng.random() < share]
             answers[p] = {"found": seen + [thing(k, rng.beta(3, 5)) for k in rng.integers(40, 80, rng.poisson(IMAGINES[p]))]}
+        if marked:
+            answers[marked]["reward"] = 1.0
         rows.append({"feature": "objects", "answers": answers, "truth": true})
     return from_rows(rows)
 
@@ -100,3 +108,41 @@ def test_a_picture_counts_by_its_things_and_one_of_which_nothing_is_known_as_one
     assert seen.stakes().mean() == pytest.approx(1.0)
     assert (seen.stakes().argsort() == np.argsort([len(true) for true in seen.true_boxes])).all()
     assert (recordings(5).stakes() == 1.0).all(), "labels without boxes count alike"
+
+
+def test_boxes_are_combined_where_no_provider_is_measurably_better_alone(policies):
+    for policy in policies:
+        assert {model.candidates for state, model in policy.states.items() if state} == {(COMBINED,)}
+
+
+def test_a_provider_that_is_measurably_better_alone_answers_in_its_own_words():
+    states = fit(scenes(64, marked="cheap"), USD).states
+    assert states[frozenset({"cheap"})].candidates == states[frozenset({"cheap", "own"})].candidates == ("cheap",)
+    assert states[frozenset({"dear"})].candidates == states[frozenset({"dear", "own"})].candidates == (COMBINED,)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "sure"),
+    [
+        (np.full(9, 0.1), False),
+        (np.full(10, 0.1), True),
+        (np.full(10, np.nan), False),
+        (np.tile([-1.0, 1.1], 50), False),
+        (np.full(10, -0.1), False),
+    ],
+)
+def test_better_by_what_chance_explains_or_on_a_handful_of_pictures_is_not_better(ahead, sure):
+    assert better_alone(ahead, np.ones(len(ahead))) is sure
+
+
+def test_what_a_single_label_says_is_no_evidence_of_boxes(policies):
+    everybody = frozenset(USD)
+    for policy in policies:
+        assert policy.states[everybody].worth.shape == (1 + FACTS + 4 * len(everybody), 1)
+
+
+def test_a_policy_of_boxes_by_a_release_that_read_each_label_is_refused(policies):
+    artefact = to_json(policies[0])
+    assert from_json(artefact).boxes is not None
+    with pytest.raises(BadArtefact, match="version 4 of boxes"):
+        from_json({**artefact, "version": 4})
