@@ -5,6 +5,7 @@ No request pays for finding out. While it is open nobody waits.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from gateway.monitoring.numbers import gauge
@@ -20,7 +21,7 @@ _EVERY_S = 0.5
 
 
 class Circuit:
-    """One use of one server: reading, or writing. Opens at the third error in a row."""
+    """One use of one server: reading, or writing. Opens at the third error in a row: those of one moment are one, however many wait in it."""
 
     def __init__(self, name: str, probe: Callable[[], None], *, every_s: float = _EVERY_S) -> None:
         """`probe` does a small piece of the work, and raises while that can't be done. It is called every `every_s` seconds."""
@@ -29,6 +30,7 @@ class Circuit:
         self._every_s = every_s
         self._lock = threading.Lock()
         self._errors = 0
+        self._latest_error = float("-inf")
         self._closing = threading.Event()
         self.problem: str | None = None
 
@@ -36,9 +38,17 @@ class Circuit:
         """No error."""
         self._errors = 0
 
-    def failed(self, error: Exception) -> bool:
-        """Count an error; whether it opened the circuit. Its text may hold an address, never a password."""
+    def failed(self, error: Exception, began: float) -> bool:
+        """Count an error; whether it opened the circuit. Its text may hold an address, never a password.
+
+        Args:
+            error: what became of a use of the server.
+            began: when it began, on the monotonic clock. One that was under way at the error before tells nothing new.
+        """
         with self._lock:
+            if began < self._latest_error:
+                return False
+            self._latest_error = time.monotonic()
             self._errors += 1
             if self.problem is not None or self._closing.is_set() or self._errors < _ERRORS:
                 return False

@@ -73,7 +73,8 @@ class RedisStore:
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Keep all of them, in one round trip."""
-        if self._rests(self.writing):
+        began = time.monotonic()
+        if self._rests(self.writing, began):
             return
         try:
             with self._client.pipeline(transaction=False) as pipeline:
@@ -82,17 +83,18 @@ class RedisStore:
                 pipeline.execute()
             self.writing.went_well()
         except redis.exceptions.ResponseError as error:  # full, read-only, forbidden
-            self._note(self.writing, error)
+            self._note(self.writing, error, began)
         except _MINE as error:
-            self._note(self.reading, error)
+            self._note(self.reading, error, began)
 
     def drop(self, key: str) -> None:
         """Forget one."""
-        if not self._rests(self.writing):
+        began = time.monotonic()
+        if not self._rests(self.writing, began):
             try:
                 self._client.delete(key)
             except _MINE as error:
-                self._note(self.writing, error)
+                self._note(self.writing, error, began)
 
     def run(self, work: Callable[[], T]) -> T | None:
         """What another use of the same server brings; None where it fails, or is left alone."""
@@ -118,7 +120,8 @@ class RedisStore:
         self._client.connection_pool.disconnect()
 
     def _read(self, read: Callable[[], Any], missing: T, keys: Sequence[str]) -> T:
-        if self._rests(self.reading):
+        began = time.monotonic()
+        if self._rests(self.reading, began):
             return missing
         try:
             value: T = read()
@@ -127,22 +130,22 @@ class RedisStore:
                 for key in keys:
                     self.drop(key)
             else:
-                self._note(self.reading, error)
+                self._note(self.reading, error, began)
         except _MINE as error:
-            self._note(self.reading, error)
+            self._note(self.reading, error, began)
         else:
             self.reading.went_well()
             return value
         return missing
 
-    def _rests(self, circuit: Circuit) -> bool:
+    def _rests(self, circuit: Circuit, now: float) -> bool:
         """Whether it is left alone: by all, or by this thread, whose request has waited for it already."""
-        return self.reading.problem is not None or circuit.problem is not None or time.monotonic() < getattr(self._waited, "until", 0.0)
+        return self.reading.problem is not None or circuit.problem is not None or now < getattr(self._waited, "until", 0.0)
 
-    def _note(self, circuit: Circuit, error: Exception) -> None:
+    def _note(self, circuit: Circuit, error: Exception, began: float) -> None:
         ERRORS.add(use=circuit.name)
         self._waited.until = time.monotonic() + _PAUSE_S
-        if circuit.failed(error):  # connections from before an outage would fail one by one after it
+        if circuit.failed(error, began):  # connections from before an outage would fail one by one after it
             self._own.renew()
             with contextlib.suppress(*_MINE):
                 self._client.connection_pool.disconnect(inuse_connections=False)

@@ -1,9 +1,12 @@
 """The connection to Redis: how long it is waited for, also after it was lost."""
 
+import contextlib
 import signal
 import socket
 import struct
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +14,7 @@ from gateway.cache import link
 from gateway.cache.link import RedisStore
 from gateway.cache.store import Entry
 from tests.gateway.cache.servers import Server
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -73,3 +77,40 @@ def test_a_socket_keeps_the_kernels_timeout_after_a_reconnect_and_nobody_waits_l
     assert store.get("a") is None
     assert 0.8 * link.TIMEOUT_S < time.monotonic() - began < 10 * link.TIMEOUT_S
     server.send(signal.SIGCONT)
+
+
+def read_together(store):
+    """Eight in the same moment, in threads that have not waited for it yet."""
+    together = threading.Barrier(8)
+
+    def read(_):
+        together.wait()
+        return store.get("a")
+
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(read, range(8)))
+
+
+def test_a_moment_in_which_many_wait_is_one_error_and_only_the_third_moment_in_a_row_leaves_it_alone(server):
+    with contextlib.closing(RedisStore(f"redis://127.0.0.1:{server.port}", 64)) as store:
+        store.put([Entry("a", b"1", 60)])
+        problems = []
+        server.send(signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                assert read_together(store) == [None] * 8
+                problems.append(store.reading.problem)
+        finally:
+            server.send(signal.SIGCONT)
+        assert [problem is None for problem in problems] == [True, True, False]
+        until(lambda: read_together(store) == [b"1"] * 8)
+
+
+def test_an_answer_between_two_errors_makes_the_next_one_the_first_again(server, store):
+    store.put([Entry("a", b"1", 60)])
+    for _ in range(4):
+        server.send(signal.SIGSTOP)
+        assert store.get("a") is None
+        server.send(signal.SIGCONT)
+        assert store.reading.problem is None
+        read_again(store)
