@@ -21,7 +21,7 @@ _EVERY_S = 0.5
 
 
 class Circuit:
-    """One use of one server: reading, or writing. Opens at the third error in a row: those of one moment are one, however many wait in it."""
+    """One use of one server: reading, or writing. Opens at the third error in a row; those of one moment are one error."""
 
     def __init__(self, name: str, probe: Callable[[], None], *, every_s: float = _EVERY_S) -> None:
         """`probe` does a small piece of the work, and raises while that can't be done. It is called every `every_s` seconds."""

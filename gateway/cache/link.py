@@ -187,8 +187,9 @@ class _OwnConnections:
         if connection is None or mine.outages != outages or now - mine.used > self._IDLE_S_MAX:
             if connection is not None:
                 connection.disconnect()
-            connection = self._pool.make_connection()
-            connection.connect()  # type: ignore[no-untyped-call]
+            # Not by the pool: it would count them, and never take one that is gone off its count.
+            connection = self._pool.connection_class(**self._pool.connection_kwargs)
+            connection.connect()
             _wait_in_the_kernel(connection)
         mine.connection = None  # kept only if all goes well
         name = key.encode()

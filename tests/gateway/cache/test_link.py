@@ -114,3 +114,10 @@ def test_an_answer_between_two_errors_makes_the_next_one_the_first_again(server,
         server.send(signal.SIGCONT)
         assert store.reading.problem is None
         read_again(store)
+
+
+def test_connections_that_were_closed_are_not_counted_for_ever(server, store, monkeypatch):
+    store.put([Entry("a", b"1", 60)])
+    monkeypatch.setattr(link._OwnConnections, "_IDLE_S_MAX", -1.0)  # each look finds its connection too old
+    assert [store.get("a") for _ in range(20)] == [b"1"] * 20, "of a store that may have four connections"
+    assert store.problem() is None
