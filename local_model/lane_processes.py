@@ -24,6 +24,9 @@ from local_model.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
+_TRIES = 3
+"""Two processes may be killed in one moment, for want of memory, say. A picture that has ended three is to blame."""
+
 _TRIES_AGAIN_S = 5.0
 _SOCKET_BYTES = 1 << 20
 """A batch of encoded pictures on its way, nearly: one side need not wait for the other with each."""
@@ -125,19 +128,17 @@ class LaneProcesses:
 
         Raises:
             MemoryError: it had none for so many.
-            LaneDied: it ended before it answered; a single picture was then given to another, and that one ended, too.
+            LaneDied: it ended before it answered; a single picture was then given to others, and they ended, too.
             RuntimeError: the network failed over them.
         """
         told = [picture if isinstance(picture, np.ndarray) else pickle.PickleBuffer(picture) for picture in pictures]
-        try:
-            answers = self._answers(told)
-        except Gone:
-            if len(told) > 1:  # halves of the batch go to others; what ends every process is found so, and fails alone
-                raise LaneDied("A process of the model ended.") from None
-            try:
+        tries = _TRIES if len(told) == 1 else 1  # halves of a batch go to others; what ends every process is found so, and fails alone
+        for _ in range(tries):
+            with suppress(Gone):
                 answers = self._answers(told)
-            except Gone:
-                raise LaneDied("Each process of the model that was given this picture ended.") from None
+                break
+        else:
+            raise LaneDied(f"Each process of the model that was given {'this picture' if len(told) == 1 else 'these pictures'} ended.")
         if not isinstance(answers, Failed):
             return answers  # type: ignore[no-any-return]
         raise MemoryError(answers.reason) if answers.no_memory else RuntimeError(answers.reason)

@@ -88,13 +88,14 @@ def fails_at_work(lanes, monkeypatch, times):
     monkeypatch.setattr(_Lane, "answers", killed)
 
 
-def test_a_picture_whose_process_is_killed_under_it_is_answered_by_another(lanes, monkeypatch):
-    fails_at_work(lanes, monkeypatch, times=1)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_picture_whose_process_is_killed_under_it_is_answered_by_another(lanes, monkeypatch, times):
+    fails_at_work(lanes, monkeypatch, times)
     assert [each.labels for each in seen(lanes, [RED])] == [("red",)]
 
 
-def test_a_picture_that_two_processes_die_of_is_told_so_and_others_go_on(lanes, monkeypatch):
-    fails_at_work(lanes, monkeypatch, times=2)
+def test_a_picture_that_three_processes_die_of_is_told_so_and_others_go_on(lanes, monkeypatch):
+    fails_at_work(lanes, monkeypatch, times=3)
     with pytest.raises(LaneDied, match="this picture"):
         lanes.forward([RED])
     assert [each.labels for each in seen(lanes, [RED])] == [("red",)]
