@@ -71,9 +71,11 @@ class LeanFlask(Flask):
         return adapter
 
     def preprocess_request(self) -> ResponseReturnValue | None:
-        """Flask's hook: what stands before every resource and page."""
+        """Flask's hook: what stands before every resource and page, and may answer instead of it."""
         for begin in self.before_request_funcs[None]:
-            begin()
+            answer = begin()
+            if answer is not None:
+                return answer  # type: ignore[return-value]
         return None
 
     def process_response(self, response: Response) -> Response:

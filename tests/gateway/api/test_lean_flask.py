@@ -48,6 +48,14 @@ def test_a_folder_without_its_slash_leads_to_it_also_when_it_was_found_before():
     assert (answer.status_code, answer.headers["Location"]) == (RequestRedirect.code, "http://shop.example/folder/?a=1")
 
 
+def test_what_stands_before_a_resource_may_answer_instead_of_it():
+    app = an_app()
+    app.before_request(lambda: ("not today", 503) if request.path == "/plain" else None)
+    client = app.test_client()
+    assert (client.get("/plain").text, client.get("/plain").status_code) == ("not today", 503)
+    assert client.get("/named/one").text == "one"
+
+
 def test_nothing_is_hung_on_where_it_would_be_passed_over(tmp_path):
     app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/gateway.db", spool=tmp_path / "spool", providers=()), {})
     try:
