@@ -38,7 +38,7 @@ class NotKept(ValueError):
 
 
 class Kept(NamedTuple):
-    """An answer as it was kept. A tuple, since one is made for every look: that takes a quarter of what a frozen dataclass takes.
+    """An answer as it was kept. A tuple, since one is made for every look.
 
     Attributes:
         features: that were asked for, as keys write them.

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.cache import link
+from gateway.cache.circuit import Circuit
 from gateway.cache.link import RedisStore
 from gateway.cache.store import Entry
 from tests.gateway.cache.servers import Server
@@ -91,18 +92,26 @@ def read_together(store):
         return list(threads.map(read, range(8)))
 
 
-def test_a_moment_in_which_many_wait_is_one_error_and_only_the_third_moment_in_a_row_leaves_it_alone(server):
+def test_errors_of_one_moment_are_one_and_only_the_third_moment_in_a_row_opens_the_circuit():
+    circuit = Circuit("reading", lambda: None)
+    opened = []
+    for _ in range(3):
+        began = time.monotonic()
+        opened += [circuit.failed(TimeoutError(), began) for _ in range(8)]
+    circuit.close()
+    assert opened == [False] * 16 + [True] + [False] * 7
+
+
+def test_a_moment_in_which_many_wait_leaves_a_server_in_use_and_a_longer_one_leaves_it_alone(server):
     with contextlib.closing(RedisStore(f"redis://127.0.0.1:{server.port}", 64)) as store:
         store.put([Entry("a", b"1", 60)])
-        problems = []
         server.send(signal.SIGSTOP)
         try:
-            for _ in range(3):
-                assert read_together(store) == [None] * 8
-                problems.append(store.reading.problem)
+            assert read_together(store) == [None] * 8
+            assert store.reading.problem is None
+            until(lambda: read_together(store) == [None] * 8 and store.reading.problem)
         finally:
             server.send(signal.SIGCONT)
-        assert [problem is None for problem in problems] == [True, True, False]
         until(lambda: read_together(store) == [b"1"] * 8)
 
 
