@@ -67,7 +67,7 @@ class Keys:
         self._reads = reads or BoundedReads()
         self._bootstrap_sha256 = _sha256(bootstrap) if bootstrap else None
         self._monotonic = monotonic
-        self._known: dict[str, tuple[float, tuple[Key, str] | None]] = {}
+        self._known: dict[str, tuple[float, tuple[Key, str]]] = {}
         self._lock = threading.Lock()
 
     def create(
@@ -154,9 +154,11 @@ class Keys:
                 self._known[key_id] = (self._monotonic() + _KNOWN_FOR_S, known[1])
             return known[1]
         stored = (_key(row), row.secret_sha256) if row else None
-        if stored:  # what does not exist is not remembered: guesses must not fill the memory
-            with self._lock:
+        with self._lock:
+            if stored:
                 self._known[key_id] = (self._monotonic() + _KNOWN_FOR_S, stored)
+            else:  # guesses must not fill the memory, and a revoked key must not come back when the database goes away
+                self._known.pop(key_id, None)
         return stored
 
     def _row(self, key_id: str) -> Any:

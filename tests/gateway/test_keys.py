@@ -84,8 +84,23 @@ def test_who_was_let_in_a_moment_ago_stays_in_while_the_database_is_away(keys, d
     _, token = keys.create("shop", "app")
     keys.find(token)
     clock.advance(60)
-    with database.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE api_key RENAME TO away"))
+    _take_away(database)
     assert keys.find(token).name == "shop"
     with pytest.raises(sa.exc.SQLAlchemyError):
         keys.find("vg_unknown_x")
+
+
+def test_who_was_revoked_elsewhere_does_not_come_back_when_the_database_goes_away(keys, database, clock):
+    _, token = keys.create("shop", "app")
+    keys.find(token)
+    Keys(database).revoke("shop")
+    clock.advance(60)
+    assert keys.find(token) is None
+    _take_away(database)
+    with pytest.raises(sa.exc.SQLAlchemyError):
+        keys.find(token)
+
+
+def _take_away(database):
+    with database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE api_key RENAME TO away"))
