@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -59,6 +60,11 @@ class _OnAllCores:
     def predict(self, pictures: list[Pixels]) -> list[Any]:
         return list(self._callers.map(self._batcher.predict, pictures))
 
+    def close(self) -> None:
+        """End its threads: one that is left when Python ends may abort the process."""
+        self._callers.shutdown()
+        self._batcher.close()
+
 
 def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None = None, progress: bool = True) -> Evaluation:
     """Predict every picture that the annotations list, and compare.
@@ -77,20 +83,26 @@ def evaluate(images_dir: Path, annotations: Path, *, predictor: Predicts | None 
     missing = [entry["file_name"] for entry in truth["images"] if not (images_dir / entry["file_name"]).is_file()]
     if missing:
         raise BadDataset(f"{len(missing)} of {len(truth['images'])} listed pictures are not in {images_dir}; the first is {missing[0]}.")
-    if predictor is None:
-        from local_model.predictor import Predictor  # noqa: PLC0415 -- torch only when it is needed
-
-        loaded = Predictor.load()
-        loaded.warm()  # the first pass is no part of the speed
-        predictor = _OnAllCores(loaded)
-    started = time.perf_counter()
-    bar = tqdm(total=len(truth["images"]), desc=predictor.model, unit="image", file=sys.stderr, disable=not progress)
-    with bar:
+    with ExitStack() as open_:
+        if predictor is None:
+            predictor = open_.enter_context(closing(_built_in()))
+        started = time.perf_counter()
+        bar = open_.enter_context(
+            tqdm(total=len(truth["images"]), desc=predictor.model, unit="image", file=sys.stderr, disable=not progress)
+        )
         found = list(_detections(truth, images_dir, predictor, bar))
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
     ap, ap50 = _measured(known, found)
     images = len(truth["images"])
     return {"ap": ap, "ap50": ap50, "images": images, "images_per_s": images / seconds, "model": predictor.model}
+
+
+def _built_in() -> _OnAllCores:
+    from local_model.predictor import Predictor  # noqa: PLC0415 -- torch only when it is needed
+
+    loaded = Predictor.load()
+    loaded.warm()  # the first pass is no part of the speed
+    return _OnAllCores(loaded)
 
 
 def _read(annotations: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from cost.comparisons import ComparisonStore
 from cost.escalation.artefact import BadArtefact
-from cost.escalation.fit import TooFewRecords
+from cost.escalation.fit import ROWS_MIN, TooFewRecords
 from cost.escalation.policy import Policy
 from cost.escalation.shelf import PolicyShelf, UnknownVersion, Version
 from cost.escalation.tune import WorseFit, refit
@@ -43,6 +43,10 @@ def command(
     shelf = PolicyShelf(engine)
     try:
         records = read_records(file) if file is not None else _of_database(engine, feature, latest)
+        if len(records) < ROWS_MIN:
+            raise TooFewRecords(
+                f"there are {len(records)} records of {feature}, and at least {ROWS_MIN} are needed; a few hundred say much"
+            )
         usd = _prices(records, file, prices)
         per_picture = _usual_budget(usd) if budget is None else Money(Money.usd(budget).nanos // 10_000)
         tuned = refit(_in_use(shelf, feature), records, usd, per_picture)

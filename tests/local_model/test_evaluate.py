@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,13 @@ def test_stdout_stays_empty_and_progress_goes_to_stderr(dataset):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == ""
     assert "7/7" in ran.stderr
+
+
+def test_no_thread_of_the_model_is_left_after_it():
+    """One that waits within torch's or Python's own code when the interpreter ends aborts it: exit status 134, after a right answer."""
+    before = set(threading.enumerate())
+    evaluate(PHOTOS, PHOTOS / "instances.json", progress=False)
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.skipif(not COCO128.is_dir(), reason="../shared/coco128 is not beside this repository")

@@ -1,5 +1,6 @@
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -71,6 +72,16 @@ def test_with_nothing_to_learn_from_it_says_so(run):
     said = run()
     assert said.exit_code == 1
     assert "nothing can be learned" in said.output
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("records", [1, 2, 9, 10, 13, 30])
+def test_with_a_handful_of_records_it_learns_or_says_so(run, database, records, told):
+    write(database, (replace(record_of(k), truth=record_of(k).truth if told else None) for k in range(records)))
+    said = run()
+    assert said.exit_code == 0 or "nothing can be learned" in said.output, said.exception
+    if records < 10:
+        assert f"there are {records} records of objects" in said.output
 
 
 def test_recorded_csv_needs_prices(run, tmp_path):
