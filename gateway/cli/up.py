@@ -83,7 +83,7 @@ def _tell_when_ready(settings: Settings, token: str, note: str) -> None:
     host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::"} else settings.bind  # noqa: S104 -- compared, not bound
     address = f"http://{host}:{settings.port}"
     give_up_at = time.monotonic() + _READY_WITHIN_S
-    while (waiting_for := _not_ready(address)) and time.monotonic() < give_up_at:
+    while (waiting_for := not_ready(address)) and time.monotonic() < give_up_at:
         time.sleep(0.2)
     if waiting_for:
         click.echo(f"\nNot ready after {_READY_WITHIN_S} s: {waiting_for}. Stopping.\n", err=True)
@@ -95,7 +95,7 @@ def _tell_when_ready(settings: Settings, token: str, note: str) -> None:
     click.echo(f"Try it:\n\n  {curl}\n")
 
 
-def _not_ready(address: str) -> str:
+def not_ready(address: str) -> str:
     """What is still waited for; empty once everything is ready."""
     try:
         with urllib.request.urlopen(f"{address}/readyz", timeout=2) as response:  # noqa: S310 -- our own address

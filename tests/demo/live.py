@@ -5,12 +5,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from gateway.cli.up import not_ready
+
 
 def send_some(environ: dict[str, str], photos: list[Path]) -> None:
-    """Each picture to each provider, once the gateway is ready."""
+    """Each picture to each provider, once all of them are ready: `/readyz` is content when one is."""
     address = f"http://127.0.0.1:{environ.get('PORT', '8000')}"
     headers = {"Authorization": f"Bearer {environ['GATEWAY_ADMIN_KEY']}", "Content-Type": "image/jpeg"}
-    while not _answers(f"{address}/readyz"):
+    while not_ready(address):
         time.sleep(0.5)
     for photo in photos:
         for query in ("", "?providers=google_vision", "?providers=local"):
@@ -21,11 +23,3 @@ def send_some(environ: dict[str, str], photos: list[Path]) -> None:
                 print(f"demo traffic: {error.code} for {query or 'any provider'}", flush=True)  # a budget may be spent: part of the demo
             except OSError:
                 return  # it was stopped
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
