@@ -169,6 +169,11 @@ class Priced:
         """The sum over the lines."""
         return sum((line.price for line in self.lines), FREE)
 
+    @property
+    def list_price(self) -> Money:
+        """The same without free units and volume."""
+        return sum((line.list_price for line in self.lines), FREE)
+
 
 @dataclass(frozen=True, slots=True)
 class NotRoutable:

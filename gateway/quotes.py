@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from cost.ledger import Ledger, LedgerUnavailable
-from cost.money import FREE, Money
+from cost.money import Money
 from cost.price_sheets import NotRoutable, PriceBook, price_call
 from gateway.reads import BoundedReads, ReadTimedOut
 from providers.contract import Call
@@ -75,7 +75,7 @@ class Quotes:
     def _list_price(self, provider: str, call: Call) -> _Price:
         sheet = self._prices.get(provider)
         priced = price_call(sheet, _units(call), {}, sheet.day_of(datetime.now(UTC)) if sheet else datetime.now(UTC).date())
-        return priced if isinstance(priced, NotRoutable) else sum((line.list_price for line in priced.lines), FREE)
+        return priced if isinstance(priced, NotRoutable) else priced.list_price
 
 
 def _units(call: Call) -> dict[str, int]:

@@ -82,10 +82,19 @@ def command(**options: Any) -> None:
         return
     click.echo(f"\n{report.verdict.sentence}\n")
     for arm, told in report.arms.items():
-        f1 = told.metrics.get("f1")
-        quality = "" if f1 is None or f1.value is None else f"F1 {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f})   "
-        click.echo(f"  {arm:<16}{quality}{told.cost_usd} USD for {told.pictures} pictures")
+        click.echo(f"  {arm:<16}{_quality(report, arm)}{told.cost_usd} USD for {told.pictures} picture{'s' * (told.pictures != 1)}")
     click.echo(f"\n{note}. The report: {target}, and /experiments/{terms.name} of a gateway on this database.")
+
+
+def _quality(report: ReportOut, arm: str) -> str:
+    """How good an arm is, by the truth; without one, how far it agrees with the arm that it was held against."""
+    if report.reference == arm:
+        return "the others are held against it   "
+    f1 = report.arms[arm].metrics.get("f1")
+    if f1 is None or f1.value is None:
+        return ""
+    against = f" against {report.reference}" if report.reference else ""
+    return f"F1{against} {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f})   "
 
 
 @dataclass(frozen=True)
@@ -137,9 +146,12 @@ def _compare(
         prices = comparison.price(terms, to_ask)
     except (OtherTerms, NoExperiment, Unpriced) as error:
         raise click.ClickException(str(error)) from error
-    total = sum(prices.values(), FREE)
+    total = sum((price.total for price in prices.values()), FREE)
     for arm, price in prices.items():
-        click.echo(f"{arm:<16}{len(to_ask[arm]):>7} pictures to ask{price!s:>14} USD", err=True)
+        listed = (
+            f"   free units or volume of this month included; {price.list_price} USD by the list" if price.list_price > price.total else ""
+        )
+        click.echo(f"{arm:<16}{len(to_ask[arm]):>7} pictures to ask{price.total!s:>14} USD{listed}", err=True)
     click.echo(f"{'in all':<16}{'':>7}                {total!s:>14} USD, at most {terms.budget} USD", err=True)
     if confirm and total and not click.confirm("Go on?", default=True, err=True):
         raise click.Abort
@@ -159,7 +171,7 @@ def _compare(
         return experiment, f"Stopped after {done} of {len(comparison.files)} pictures: {error}"
     except KeyboardInterrupt:
         raise click.ClickException(f"interrupted after {done} pictures; the same command goes on from there") from None
-    return experiment, f"{done} pictures were compared"
+    return experiment, f"{done} picture{' was' if done == 1 else 's were'} compared"
 
 
 def _write(comparison: BulkComparison, store: ExperimentStore, experiment: Experiment, target: Path, settings: Settings) -> ReportOut:

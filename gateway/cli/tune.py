@@ -43,10 +43,7 @@ def command(
     shelf = PolicyShelf(engine)
     try:
         records = read_records(file) if file is not None else _of_database(engine, feature, latest)
-        if len(records) < ROWS_MIN:
-            raise TooFewRecords(
-                f"there are {len(records)} records of {feature}, and at least {ROWS_MIN} are needed; a few hundred say much"
-            )
+        _check_enough(records, feature)
         usd = _prices(records, file, prices)
         per_picture = _usual_budget(usd) if budget is None else Money(Money.usd(budget).nanos // 10_000)
         tuned = refit(_in_use(shelf, feature), records, usd, per_picture)
@@ -59,6 +56,11 @@ def command(
         click.echo(json.dumps(_facts(next(one for one in shelf.versions(feature) if one.id == version))))
     else:
         click.echo(f"Version {version} of {feature} is in use: {tuned.policy.records} records, {tuned.policy.target}; {tuned.note}.")
+
+
+def _check_enough(records: Records, feature: str) -> None:
+    if len(records) < ROWS_MIN:
+        raise TooFewRecords(f"there are {len(records)} records of {feature}, and at least {ROWS_MIN} are needed; a few hundred say much")
 
 
 def _of_database(engine: Engine, feature: str, latest: int) -> Records:

@@ -8,8 +8,7 @@ from pathlib import Path
 from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.ledger.times import new_id
-from cost.money import FREE, Money
-from cost.price_sheets import NotRoutable
+from cost.price_sheets import NotRoutable, Priced
 from gateway.dispatch import Dispatcher
 from gateway.experiments.asking import BudgetSpent, NotNow, ask, budget_of
 from gateway.experiments.datasets import Truths
@@ -80,8 +79,8 @@ class BulkComparison:
         known = {one.digest: one.answers for one in self._store.observations(terms.name, limit=len(self.files) + 1)}
         return {arm.name: [digest for digest in self.files if not _answered(known.get(digest, {}), arm.name)] for arm in terms.arms}
 
-    def price(self, terms: Terms, to_ask: dict[str, list[str]]) -> dict[str, Money]:
-        """What that will cost, by arm: exact at this moment's month-to-date units, tiers and free units included.
+    def price(self, terms: Terms, to_ask: dict[str, list[str]]) -> dict[str, Priced]:
+        """What that will cost, by arm: exact at this moment's month-to-date units, tiers and free units included; and the list price.
 
         Raises:
             Unpriced: see there.
@@ -96,7 +95,7 @@ class BulkComparison:
             priced = self._ledger.price(line.name, usage) if usage else None
             if isinstance(priced, NotRoutable):
                 raise Unpriced(f"{line.name}: {priced.reason}")
-            prices[arm.name] = priced.total if priced else FREE
+            prices[arm.name] = priced or Priced(())
         return prices
 
     def run(self, experiment: Experiment, parallel: int) -> Iterator[str]:

@@ -139,16 +139,19 @@ class _Reporter:
             pictures=len(rows),
             errors=dict(Counter(row.answer.error for row in rows if row.answer.error).most_common()),
             cost=sum((row.answer.cost for row in rows), FREE),
-            metrics={
-                metric.name: percentile_interval(values[n], self.draws[name][:, n], self.interval_miss)
-                for n, metric in enumerate(self.metrics)
-            },
+            metrics={metric.name: self._interval(n, name, values[n]) for n, metric in enumerate(self.metrics)},
             latency_ms={
                 fraction: percentile_interval(_quantile(latencies, fraction), drawn[:, n], self.interval_miss)
                 for n, fraction in enumerate(LATENCY_FRACTIONS)
             },
             labels=_labels(rows),
         )
+
+    def _interval(self, n: int, name: str, value: float) -> Interval:
+        """Nothing is known of how right the arm is that counts as right: held against itself it would always be perfect."""
+        if self.metrics[n].by_score and name == self.judged.reference:
+            return Interval(math.nan, math.nan, math.nan)
+        return percentile_interval(value, self.draws[name][:, n], self.interval_miss)
 
     def pair(self, baseline: str, arm: str) -> PairReport:
         rows = [self.judged.rows[name] for name in (baseline, arm)]

@@ -97,7 +97,7 @@ class ReportOut(_Schema):
     pictures: int
     people: Annotated[int, Field(description="Pictures that a person has judged.")]
     held_against: Annotated[Literal["truth", "reference", "each_other", "nothing"], Field(description="What counts as right.")]
-    reference: str | None = None
+    reference: Annotated[str | None, Field(description="The arm that the others are held against, where there is no truth.")] = None
     quality: Annotated[str | None, Field(description="The metric that decides.")] = None
     level: Annotated[float, Field(description="All intervals hold together in this share of cases.")]
     metrics: list[MetricOut]

@@ -43,7 +43,7 @@ def write_report(report: Report, experiment: Experiment) -> ReportOut:
         pictures=len(report.judged.observations),
         people=report.people,
         held_against=report.judged.yardstick,
-        reference=report.judged.reference if report.judged.yardstick == "reference" else None,
+        reference=report.judged.reference,
         quality=report.quality.name if report.quality else None,
         level=1 - MISS,
         metrics=[MetricOut(name=m.name, title=m.title, unit=m.unit, better=m.better) for m in report.metrics],

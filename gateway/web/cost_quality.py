@@ -77,11 +77,15 @@ def plot_of(report: Report, quality: Metric | None) -> Plot | None:
 
     order = list(report.arms)
     return Plot(
-        title=f"{quality.title} against the cost of 1,000 pictures",
+        title=f"{_what(report, quality)} by the cost of 1,000 pictures",
         points=[point(order.index(arm), arm, cost, good) for arm, (cost, good) in known.items()],
         x_ticks=[Tick(x_of(value), f"${value:g}") for value in x_ticks],
         y_ticks=[Tick(y_of(value), f"{100 * value:g} %") for value in y_ticks],
     )
+
+
+def _what(report: Report, quality: Metric) -> str:
+    return f"{quality.title} held against {report.judged.reference}" if quality.by_score and report.judged.reference else quality.title
 
 
 def _scale(low: float, high: float, *, at_most: float = math.inf) -> tuple[list[float], float, float]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.experiments.metrics import F1, Metric, Unit
+from gateway.experiments.metrics import COST, F1, Metric, Unit
 from gateway.experiments.report import MISS, PairReport, Report
 from gateway.experiments.statistics import Interval
 from gateway.experiments.verdict import Verdict, verdict_of
@@ -74,6 +74,7 @@ class ReportView:
     agreements: Sequence[tuple[str, str, Cell]]
     plot: Plot | None
     held_against: str
+    reference: str
     pictures: int
     people: int
     level: str
@@ -104,6 +105,7 @@ def view_of(report: Report) -> ReportView:
         agreements=[(pair.baseline, pair.arm, _cell(pair.agreement, "share")) for pair in report.pairs if pair.agreement is not None],
         plot=plot_of(report, report.quality or (F1 if F1 in report.metrics else None)),
         held_against=_held_against(report),
+        reference=report.judged.reference or "",
         pictures=len(report.judged.observations),
         people=report.people,
         level=f"{100 * (1 - MISS):.0f} %",
@@ -120,9 +122,11 @@ def _held_against(report: Report) -> str:
 
 
 def _line(report: Report, metric: Metric) -> Line:
+    against = f"held against {report.judged.reference}" if metric.by_score and report.judged.reference else ""
+    billed = "free units and volume of the month included" if metric is COST else ""
     return Line(
         title=metric.title,
-        note=f"{metric.better} is better",
+        note="; ".join(part for part in (f"{metric.better} is better", against, billed) if part),
         arms=[_cell(arm.metrics[metric.name], metric.unit) for arm in report.arms.values()],
         differences=[_difference(pair, metric) for pair in report.pairs],
         decides=metric is report.quality,

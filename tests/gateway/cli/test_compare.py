@@ -96,6 +96,15 @@ def test_a_list_of_files_and_what_is_no_picture(clouds, tmp_path):
     assert (report["pictures"], report["verdict"]["kind"], report["experiment"]) == (1, "unknown", "compare-list")
 
 
+def test_without_a_truth_nobody_is_said_to_be_right_and_free_units_are_told_with_the_list_price(clouds):
+    done = clouds.compare(PHOTOS, "--providers", "rekognition,google_vision", "--max-cost-usd", "1")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"google_vision +7 pictures to ask +0 USD   free units .*; 0.01575 USD by the list", done.stderr)
+    assert re.search(r"rekognition +7 pictures to ask +0.007 USD$", done.stderr, re.MULTILINE)
+    assert re.search(r"rekognition +the others are held against it +0.007 USD for 7 pictures", done.stdout)
+    assert re.search(r"google_vision +F1 against rekognition 0\.\d+ ", done.stdout)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

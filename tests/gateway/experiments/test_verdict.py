@@ -6,6 +6,7 @@ import pytest
 from gateway.experiments.report import build_report
 from gateway.experiments.terms import Arm, ArmAnswer, Observation, Stop
 from gateway.experiments.verdict import verdict_of
+from gateway.web.experiment_view import view_of
 from tests.gateway.experiments.arms import Simulation, terms, thing
 
 
@@ -79,6 +80,21 @@ def test_agreement_is_never_called_right():
     assert (found.kind, found.winner) == ("better", "b")
     assert "it agrees with c to" in found.sentence
     assert "right" not in found.sentence
+
+
+@pytest.mark.parametrize(("reference", "held_against"), [("a", "reference"), (None, "each_other")])
+def test_the_arm_that_others_are_held_against_has_no_quality_of_its_own(reference, held_against):
+    seen = pictures(60, a={"hit_rate": 0.5}, b={"hit_rate": 0.9}, c={"hit_rate": 0.97})
+    seen = [Observation(one.digest, one.unit, 1, 1, one.answers) for one in seen]
+    report = build_report(terms("a", "b", "c", reference=reference), seen, "objects")
+    assert (report.judged.yardstick, report.judged.reference) == (held_against, "a")
+    assert np.isnan(report.arms["a"].metrics["f1"].value), "held against itself it would be perfect"
+    assert np.isfinite(report.arms["a"].metrics["cost_usd_per_1000"].value)
+    assert np.isfinite(report.arms["b"].metrics["f1"].value)
+    view = view_of(report)
+    assert view.plot.title == "F1 held against a by the cost of 1,000 pictures"
+    assert [point.arm for point in view.plot.points] == ["b", "c"]
+    assert view.lines[0].note == "higher is better; held against a"
 
 
 def test_without_a_truth_it_is_said_that_nobody_knows_until_people_have_judged():
