@@ -1,9 +1,10 @@
 """Where the end of an attempt waits when the database is away: a file a process, fsynced line by line, replayed until it is recorded.
 
 A process keeps a lock on its file. A file that nobody locks was left by a process that died, and is replayed by whoever finds it.
-A torn last line is left out: its attempt becomes `unknown` at its deadline, which is the safe side.
+A torn line is left out: its attempt becomes `unknown` at its deadline, which is the safe side.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -43,7 +44,9 @@ class Spool:
         with self._guard:
             if self._file is None:
                 self._file = self._open()
-            os.write(self._file, _line(resolve))
+            line = _line(resolve)
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, "only a part of the line was written", str(self._path))
             os.fsync(self._file)
 
     def replay(self, settle: Callable[[Sequence[Resolve]], Any]) -> None:
@@ -73,11 +76,18 @@ class Spool:
 
     def _open(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        file = self._locked()
+        while not os.fstat(file).st_nlink:  # before it was locked, another process took it for one that a dead process left
+            os.close(file)
+            file = self._locked()
         folder = os.open(self._folder, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
+        return file
+
+    def _locked(self) -> int:
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
         return file
 
 
@@ -98,7 +108,7 @@ def _replay_orphan(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> No
 
 def _replay(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> None:
     resolves = []
-    for line in path.read_bytes().splitlines():
+    for line in filter(None, path.read_bytes().splitlines()):
         resolve = _read(line)
         if resolve is None:
             log.error("ledger.spool_line_torn", extra={"file": path.name})
@@ -109,10 +119,11 @@ def _replay(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> None:
 
 
 def _line(resolve: Resolve) -> bytes:
+    """It begins with a line's end, so that a torn one before it spoils nothing but itself."""
     said = json.dumps(
         [resolve.attempt_id, resolve.to, resolve.outcome, resolve.provider_request_id, None if resolve.cost is None else resolve.cost.nanos]
     ).encode()
-    return b"%08x %s\n" % (zlib.crc32(said), said)
+    return b"\n%08x %s\n" % (zlib.crc32(said), said)
 
 
 def _read(line: bytes) -> Resolve | None:

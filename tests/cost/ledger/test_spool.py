@@ -1,4 +1,6 @@
+import fcntl
 import json
+import os
 import zlib
 
 import pytest
@@ -82,3 +84,34 @@ def test_an_empty_file_is_not_left_behind(spool, tmp_path):
     replayed(spool)
     spool.close()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_what_is_added_behind_a_torn_line_is_not_lost_with_it(spool, tmp_path):
+    spool.add(FIRST)
+    (path,) = (tmp_path / "spool").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    spool.add(SECOND)
+    assert replayed(spool) == [SECOND]
+
+
+def test_a_disk_that_takes_only_a_part_of_a_line_has_not_taken_it(spool, monkeypatch):
+    spool.add(FIRST)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:20]))
+    with pytest.raises(OSError, match="only a part"):
+        spool.add(SECOND)
+    assert replayed(spool) == [FIRST]
+
+
+def test_a_new_file_that_another_process_takes_for_a_dead_ones_is_made_again(spool, tmp_path, monkeypatch):
+    """Between the making of the file and its lock the other one finds it, locks it first, sees nothing in it and removes it."""
+    other, lock = Spool(tmp_path / "spool"), fcntl.flock
+
+    def late(file, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        other.replay(list)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    spool.add(FIRST)
+    assert replayed(spool) == [FIRST]
