@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.sql.expression import Executable
 
 SQLITE_BUSY_TIMEOUT_MS = 2_000
 """For other programs that hold the file: the ledger's own writers queue on a lock of theirs."""
@@ -61,6 +64,12 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that will write: committed at the end of the block, rolled back when it raises."""
     with engine.connect().execution_options(immediate=True) as connection, connection.begin():
         yield connection
+
+
+def insert_new(engine: Engine, table: Table) -> Executable:
+    """Insert rows, but those whose key is there already: for what is written again, since its commit may have been done or not."""
+    insert = sqlite_dialect.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from cost.database import write_transaction
+from cost.database import insert_new, write_transaction
 from cost.ledger.times import to_us
 from gateway.ids import made_at_s
 from gateway.schema import answers
@@ -122,7 +122,7 @@ class AnswerStore:
                     {"id": one.id, "client": one.client, "digest": one.digest, "at_us": at_us, "body": _deflated(one.body)} for one in batch
                 ]
                 with write_transaction(self._engine) as connection:
-                    connection.execute(sa.insert(answers), rows)
+                    connection.execute(insert_new(self._engine, answers), rows)
                 with self._guard:
                     for one in batch:
                         self._waiting.pop(one.id, None)

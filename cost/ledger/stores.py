@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql.expression import Executable
 
+from cost.database import insert_new
 from cost.ledger.prepared import Prepared
 from cost.ledger.same_files import FilesReplaced, SameFiles
 
@@ -91,7 +92,7 @@ class _Common:
         return isinstance(error, (OperationalError, self._driver.OperationalError, FilesReplaced))
 
     def insert_new(self, table: Table) -> Executable:
-        return self._insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
+        return insert_new(self._engine, table)
 
     def add_to(self, table: Table, measures: tuple[str, ...]) -> Executable:
         statement = self._insert(table)

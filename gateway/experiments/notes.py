@@ -42,7 +42,7 @@ class Notes:
         """Write what waits; the names of the experiments that it belongs to.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database is away; what waits waits on.
+            sqlalchemy.exc.SQLAlchemyError: the database is away; what waits waits on, but for pictures.
         """
         with self._writing:
             return self._write()
@@ -58,8 +58,8 @@ class Notes:
         self._store.add([(terms.name, id_, one) for terms, id_, one, _ in waiting])
         with self._guard:
             del self._waiting[: len(waiting)]
-        self._pictures.keep({one.digest: jpeg for _, _, one, jpeg in waiting if jpeg is not None})
         for terms, id_, one, _ in waiting:
             for record in records_of(terms, one, id_, "experiment"):
                 self._comparisons.add(record)
+        self._pictures.keep({one.digest: jpeg for _, _, one, jpeg in waiting if jpeg is not None})  # last: it may fail, and only it
         return {terms.name for terms, *_ in waiting}

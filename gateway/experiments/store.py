@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from cost.database import write_transaction
+from cost.database import insert_new, write_transaction
 from cost.ledger.times import from_us, to_us, utc_now
 from gateway.experiments.schema import experiment_pictures, experiment_truths, experiment_verdicts, experiments
 from gateway.experiments.terms import Observation, State, Terms, pack, unpack
@@ -168,7 +168,7 @@ class ExperimentStore:
     # What was answered, and what is known of it.
 
     def add(self, pictures: Sequence[tuple[str, str, Observation]], *, replace: bool = False) -> None:
-        """Keep pictures' answers, all or none; nothing for none.
+        """Keep pictures' answers, all or none; nothing for none. Those whose id is known already stay as they are.
 
         Args:
             pictures: the experiment's name, an id as `new_id` makes them, and what was answered.
@@ -190,7 +190,7 @@ class ExperimentStore:
         with write_transaction(self._engine) as connection:
             if replace:
                 connection.execute(_FORGET, [{"name": row["experiment"], "of_digest": row["digest"]} for row in rows])
-            connection.execute(sa.insert(experiment_pictures), rows)
+            connection.execute(insert_new(self._engine, experiment_pictures), rows)
 
     def ids(self, name: str, digest: str) -> list[str]:
         """What a picture is called here: the `request_id` of its comparison records."""

@@ -1,5 +1,6 @@
 import concurrent.futures
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -82,6 +83,25 @@ def test_under_load_answers_are_written_once_a_pause_and_none_is_lost(make, data
     with database.connect() as connection:
         assert set(connection.execute(sa.select(answers.answers.c.id)).scalars()) == sent
     assert store.lost == 0
+
+
+def test_a_commit_that_was_done_though_its_connection_broke_holds_up_no_later_answer(make, monkeypatch):
+    store, ids, write_transaction = make(), [new_id(), new_id()], answers.write_transaction
+
+    @contextmanager
+    def breaks_at_its_end(engine):
+        with write_transaction(engine) as connection:
+            yield connection
+        raise sa.exc.OperationalError("COMMIT", {}, ConnectionError())
+
+    store.add(ids[0], "shop", "d" * 64, b"{}")
+    monkeypatch.setattr(answers, "write_transaction", breaks_at_its_end)
+    with pytest.raises(sa.exc.OperationalError):
+        store.flush()
+    monkeypatch.undo()
+    store.add(ids[1], "shop", "d" * 64, b"{}")
+    store.flush()
+    assert all(make().find(id_, "shop") for id_ in ids)
 
 
 @pytest.mark.parametrize("id_", ["", "x", "batch", "0" * 26, "7" * 26, "ü" * 26, "a" * 5_000])

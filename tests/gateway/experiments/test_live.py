@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cost.ledger import Budget
 from cost.money import Money
@@ -243,3 +244,18 @@ def test_a_split_is_not_answered_with_what_was_kept_for_everybody(lab_of, toys):
     assert lab.ask(4).provider in {"amazon", "local"}
     lab.run(terms(Arm("google", ("google",)), Arm("none", ("local",), weight=0), mode="split"))
     assert lab.ask(4).provider == "google"
+
+
+def test_records_are_kept_also_where_their_pictures_are_not(lab_of, toys, monkeypatch):
+    lab = lab_of(*toys, kept_days=1)
+    lab.run(terms(Arm("amazon", ("amazon",)), Arm("google", ("google",)), mode="shadow", budget=CENT))
+
+    def fails(_jpegs):
+        raise OperationalError("INSERT", {}, ConnectionError())
+
+    monkeypatch.setattr(lab.pictures, "keep", fails)
+    lab.ask(0)
+    with pytest.raises(OperationalError):
+        lab.settle()
+    lab.comparisons.flush()
+    assert [set(record.replies) for record in lab.comparisons.read()] == [{"amazon", "google"}]

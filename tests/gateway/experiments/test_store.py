@@ -46,6 +46,15 @@ def test_the_latest_pictures_are_read_oldest_first(toybox):
     assert [int(one.digest) for one in store.observations("trial", limit=3)] == [2, 3, 4]
 
 
+def test_a_picture_that_is_written_again_under_its_id_stays_as_it_is(toybox):
+    """Whoever writes does not always learn whether a commit was done."""
+    store = ExperimentStore(toybox.database)
+    store.create(terms("a", "b"), "tester")
+    for model in ("1", "2"):
+        store.add([("trial", "id", Observation("d" * 64, "u", 1, 1, {"a": ArmAnswer(model=model)}))])
+    assert [one.answers["a"].model for one in store.observations("trial")] == ["1"]
+
+
 def test_a_picture_that_is_kept_again_replaces_what_was_there(toybox):
     store = ExperimentStore(toybox.database)
     store.create(terms("a", "b"), "tester")
