@@ -66,7 +66,7 @@ class Explorer:
     usd_per_day: Money
     chance: Callable[[], float] = random.random
     _waiting: "queue.Queue[_Task | None]" = field(default_factory=lambda: queue.Queue(_WAITING_MAX))
-    _may_spend: bool = False
+    _budget_was_set: bool = False
 
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._run, name="exploration", daemon=True)
@@ -86,32 +86,26 @@ class Explorer:
         return True
 
     def close(self) -> None:
-        """Explore what waits no more, and let what is asked be answered."""
-        while True:
-            try:
-                self._waiting.put_nowait(None)
-                break
-            except queue.Full:
-                self._waiting.get_nowait()
+        """Explore what waits, and end."""
+        self._waiting.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while (task := self._waiting.get()) is not None:
             try:
-                if self._may_spend or self._set_budget():
-                    self._explore(task)
+                self._set_budget()
+                self._explore(task)
+            except (LedgerError, SQLAlchemyError) as error:
+                log.warning("exploration.no_budget", extra={"error": type(error).__name__})
             except Exception:
                 log.exception("exploration.failed")
 
-    def _set_budget(self) -> bool:
-        """Its budget must stand before anything is asked: the cap is the ledger's to keep."""
-        try:
-            self.ledger.put_budget(Budget(CLIENT, "client", CLIENT, "day", "UTC", self.usd_per_day))
-        except (LedgerError, SQLAlchemyError) as error:
-            log.warning("exploration.no_budget", extra={"error": type(error).__name__})
-            return False
-        self._may_spend = True
-        return True
+    def _set_budget(self) -> None:
+        """Its budget must stand before anything is asked, also where somebody has ended it since: the cap is the ledger's to keep."""
+        if self._budget_was_set and any(status.budget.name == CLIENT for status in self.ledger.budgets()):
+            return
+        self.ledger.put_budget(Budget(CLIENT, "client", CLIENT, "day", "UTC", self.usd_per_day))
+        self._budget_was_set = True
 
     def _explore(self, task: _Task) -> None:
         for feature in task.options.features:

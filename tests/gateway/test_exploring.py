@@ -6,6 +6,7 @@ from cost.money import Money
 from gateway.exploring import CLIENT, Explorer
 from providers.errors import ProviderFailed
 from tests.gateway.toys import Toy, ask, raises, sleeps
+from tests.waiting import until
 
 TENTH = Money.usd("0.001")
 
@@ -30,15 +31,13 @@ def gateway(toybox):
             line.threads.close()
 
 
-def records(toybox, count, within_s=60):
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
+def records(toybox, count):
+    def found():
         toybox.comparisons.flush()
-        found = toybox.comparisons.read()
-        if len(found) >= count:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not {count} records within {within_s} s")
+        known = toybox.comparisons.read()
+        return known if len(known) >= count else None
+
+    return until(found)
 
 
 def test_a_picture_is_shown_to_the_others_after_its_answer(toybox, gateway):
@@ -63,6 +62,19 @@ def test_its_money_is_in_the_ledger_under_its_own_name_and_ends_at_its_own_cap(t
     [status] = toybox.ledgers[-1].budgets()
     assert (status.budget.name, status.committed) == (CLIENT, Money.usd("0.002"))
     assert cloud.asked == 2
+
+
+def test_a_cap_that_somebody_has_ended_is_set_again_before_more_is_spent(toybox, gateway):
+    dispatcher, explorer = gateway(Toy("local"), Toy("rekognition"), usd="0.002")
+    ask(dispatcher)
+    records(toybox, 1)
+    toybox.ledgers[-1].delete_budget(CLIENT)
+    ask(dispatcher)
+    records(toybox, 2)
+    ask(dispatcher)
+    explorer.close()
+    [status] = toybox.ledgers[-1].budgets()
+    assert (status.budget.limit, status.committed) == (Money.usd("0.002"), Money.usd("0.002"))
 
 
 def test_of_a_share_of_the_pictures_only(toybox, gateway):
