@@ -313,7 +313,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: see there.
         """
-        return sweep(self._engine, self._run, to_us(self.now()))
+        return sweep(self._run)
 
     def close(self) -> None:
         """Write everything that waits, and end."""
@@ -377,7 +377,6 @@ class Ledger:
         """On the writer's thread, about every second."""
         self._spool.replay(run)
         self._usage.flush(run)
-        now_us = self._clock.estimate_us()
-        if now_us is not None and time.monotonic() >= self._next_sweep_s:
-            moved = sweep(self._engine, run, now_us)
+        if time.monotonic() >= self._next_sweep_s:
+            moved = sweep(run)
             self._next_sweep_s = time.monotonic() + (0.0 if moved >= PAGE else SWEEP_EVERY_S)

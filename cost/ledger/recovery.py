@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import bindparam, select
 
 from cost.ledger import flights
 from cost.ledger.book import Book
 from cost.ledger.idempotency import DELETE_EXPIRED
 from cost.ledger.operations import Alone
-from cost.ledger.schema import attempts
+from cost.ledger.schema import IS_OPEN, attempts
 from cost.ledger.settlement import Resolve
 from cost.ledger.times import HOUR_US
 from cost.ledger.writer import Run
@@ -19,29 +19,28 @@ ASSUMED_BILLED_AFTER_US: Final = 72 * HOUR_US
 PAGE = 1_000
 _OVERDUE = (
     select(attempts.c.id)
-    .where(attempts.c.state == bindparam("state"), attempts.c.deadline_at_us < bindparam("before_us"))
+    .where(IS_OPEN, attempts.c.state == bindparam("state"), attempts.c.deadline_at_us < bindparam("before_us"))
     .order_by(attempts.c.deadline_at_us)
     .limit(PAGE)
 )
 
 
-def sweep(engine: Engine, run: Run, now_us: int) -> int:
+def sweep(run: Run) -> int:
     """Move holds past their deadline to unknown, and unknowns past their patience to settled.
 
     Returns how many moved; at most `PAGE` of each, so that nobody waits long behind them: more than one page may be left.
     """
-    moves = [Resolve(id_, "unknown", "deadline_passed") for id_ in _ids(engine, "reserved", now_us)]
-    moves += [Resolve(id_, "settled", "assumed_billed") for id_ in _ids(engine, "unknown", now_us - ASSUMED_BILLED_AFTER_US)]
-    moved = sum(run(moves)) if moves else 0
-    run([Alone(_delete_expired)])
-    return moved
+    (moves,) = run([Alone(_look)])
+    return sum(run(moves)) if moves else 0
 
 
-def _ids(engine: Engine, state: str, before_us: int) -> list[str]:
-    with engine.connect() as connection:
-        return list(connection.execute(_OVERDUE, {"state": state, "before_us": before_us}).scalars())
-
-
-def _delete_expired(book: Book) -> None:
+def _look(book: Book) -> list[Resolve]:
+    """What is to be moved. What is over without a trace is deleted here and now."""
     book.connection.execute(DELETE_EXPIRED, {"now_us": book.now_us})
     flights.delete_expired(book)
+    moves = [Resolve(id_, "unknown", "deadline_passed") for id_ in _ids(book, "reserved", book.now_us)]
+    return moves + [Resolve(id_, "settled", "assumed_billed") for id_ in _ids(book, "unknown", book.now_us - ASSUMED_BILLED_AFTER_US)]
+
+
+def _ids(book: Book, state: str, before_us: int) -> list[str]:
+    return list(book.connection.execute(_OVERDUE, {"state": state, "before_us": before_us}).scalars())

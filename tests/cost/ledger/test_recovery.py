@@ -1,5 +1,5 @@
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from cost.ledger import Budget, BudgetExhausted, recovery
 from cost.ledger.schema import attempts
@@ -73,3 +73,19 @@ def test_many_lost_holds_are_swept_in_pages(ledger, clock, monkeypatch):
         ledger.reserve(hold())
     clock.advance(hours=1)
     assert [ledger.sweep() for _ in range(4)] == [4, 4, 2, 0]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_sweep_reads_by_an_index_however_many_attempts_and_keys_there_are(ledger, engine):
+    plans = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def explain(connection, _cursor, statement, parameters, *_):
+        if statement.startswith(("SELECT", "DELETE")):
+            cursor = connection.connection.cursor()
+            plans.append([row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)])
+
+    ledger.sweep()
+    steps = {step for plan in plans for step in plan if "attempts" in step or "idempotency" in step or "B-TREE" in step}
+    assert len(steps) == 2, steps
+    assert all(step.startswith("SEARCH") for step in steps), steps
