@@ -42,9 +42,6 @@ def prepare_database(url: str) -> sa.Engine:
 def _alone(engine: sa.Engine) -> Iterator[None]:
     """Let one process migrate at a time."""
     if engine.dialect.name == "sqlite":
-        if not engine.url.database:
-            yield
-            return
         with Path(f"{engine.url.database}.migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

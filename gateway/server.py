@@ -57,8 +57,7 @@ class GatewayServer(BaseApplication):
             "loglevel": "warning",
         }
         for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """Gunicorn's hook: the application, made in the worker."""

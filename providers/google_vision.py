@@ -97,7 +97,7 @@ class GoogleVision:
         self._endpoint = endpoint
         self._insecure = insecure
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._unreadable: set[str] = set()
+        self._unreadable: set[str] = set()  # buckets: of those that an operator allows
         self._renewal = Renewal(lambda: GoogleVision._client.forget(self))
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:

@@ -39,8 +39,6 @@ CALLS_MAX = 50
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 """1,000 labels with all their boxes, aliases and ancestors are well below 1 MiB."""
 
-_UNREADABLE_MAX = 1_000
-
 _OPERATION: dict[Feature, str] = {
     "objects": "DetectLabels",
     "labels": "DetectLabels",
@@ -133,7 +131,7 @@ class Rekognition:
         self._client_options = client_options
         self._session_options = session_options
         self._calls = Bulkhead(NAME, CALLS_MAX)
-        self._unreadable: set[str] = set()
+        self._unreadable: set[str] = set()  # buckets: of those that an operator allows
         self._renewal = Renewal(lambda: Rekognition._client.forget(self))
 
     def calls(self, features: frozenset[Feature]) -> tuple[Call, ...]:
@@ -201,8 +199,7 @@ class Rekognition:
         if code in _CREDENTIALS_REFUSED:
             self._renewal.refused()
         if code == "InvalidS3ObjectException" and "S3Object" in picture:
-            if len(self._unreadable) < _UNREADABLE_MAX:
-                self._unreadable.add(picture["S3Object"]["Bucket"])
+            self._unreadable.add(picture["S3Object"]["Bucket"])
             refused.retryable = True  # Rekognition may not read the bucket, or not from its region: the next call carries the picture
         return refused
 

@@ -66,12 +66,9 @@ class Resolve:
         """From where the price was held to where it goes, in every window and daily sum. Returns the nanos that arrive."""
         price: int = attempt.row["price_nanos"]
         amount = {"settled": price if self.cost is None else self.cost.nanos, "released": 0, "unknown": price}[self.to]
-        left = f"{attempt.state}"
-        arrivals = {"settled": "settled", "unknown": "unknown"}
+        left = attempt.state
         for window_id in attempt.window_ids:
-            moves = {left: -price}
-            if self.to in arrivals:
-                moves[arrivals[self.to]] = amount
+            moves = {left: -price} if self.to == "released" else {left: -price, self.to: amount}
             book.windows[window_id].move(**moves)
         day = day_of(attempt.row["reserved_at_us"])
         for line in attempt.lines:

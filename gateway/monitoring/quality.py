@@ -112,7 +112,7 @@ class QualityNotes:
         LOOKED_AT.add(result="measured")
 
     def _write(self) -> None:
-        rows, jpegs = self._measured[: _WAITING_MAX * 16], self._jpegs
+        rows, jpegs = self._measured, self._jpegs
         self._measured, self._jpegs = [], {}
         try:
             if rows:
