@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from cost.invoices import InvoiceKey
 from cost.ledger.cursors import DAY_US, day_end_us, day_start_us
 from cost.ledger.reconciliation_schema import reconciliation_lines
-from cost.ledger.schema import attempt_lines, attempts, corrections, rollups, unit_counters
+from cost.ledger.schema import IS_OPEN, attempt_lines, attempts, corrections, rollups, unit_counters
 from cost.ledger.times import day_of
 from cost.money import FREE, Money
 from cost.price_sheets import ANY_REGION, PriceBook
@@ -50,7 +50,7 @@ class InvoicedDays:
         """Calls of those days that may have been billed, in order of time."""
         columns = (attempts.c.id, attempts.c.reserved_at_us, attempts.c.provider, attempt_lines.c.sku, unit_counters.c.region)
         query = select(*columns, attempt_lines.c.units, attempt_lines.c.price_nanos).select_from(_LINES)
-        query = query.where(attempts.c.state == "unknown").order_by(attempts.c.reserved_at_us, attempts.c.id)
+        query = query.where(IS_OPEN, attempts.c.state == "unknown").order_by(attempts.c.reserved_at_us, attempts.c.id)
         lines: dict[str, dict[InvoiceKey, tuple[int, Money]]] = defaultdict(dict)
         for id_, at_us, provider, sku, region, units, nanos in connection.execute(query):
             day = day_of(at_us)
