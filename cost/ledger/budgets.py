@@ -51,7 +51,9 @@ def check(budget: Budget) -> None:
         problems["limit_usd"] = "not less than 0"
     if budget.when_exhausted not in _WHEN_EXHAUSTED:
         problems["when_exhausted"] = f"one of {', '.join(_WHEN_EXHAUSTED)}"
-    if not all(0 < fraction <= 1 and len(_threshold(fraction)) <= THRESHOLD_CHARS_MAX for fraction in budget.alert_at):
+    if not all(
+        fraction.is_finite() and 0 < fraction <= 1 and len(_threshold(fraction)) <= THRESHOLD_CHARS_MAX for fraction in budget.alert_at
+    ):
         problems["alert_at"] = f"fractions of the limit, more than 0 and at most 1, with up to {THRESHOLD_CHARS_MAX - 2} decimal places"
     if problems:
         raise BadBudget(problems)

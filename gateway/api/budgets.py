@@ -9,12 +9,12 @@ from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cost.ledger import BadBudget, Budget, BudgetStatus
-from cost.ledger import LedgerUnavailable as Unavailable
 from cost.ledger.terms import Scope
 from cost.money import FREE, NANOS_MAX, Money
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
-from gateway.errors import InvalidParameter, LedgerUnavailable, NotFound
+from gateway.budgets import budget_of_name, end_budget, put_budget
+from gateway.errors import InvalidParameter
 from gateway.keys import Role
 from gateway.parts import Parts
 from gateway.wire.answer import Usd
@@ -122,31 +122,20 @@ class BudgetOfName(GatewayResource):
             alert_at=tuple(asked.alert_at),
         )
         try:
-            self.parts.ledger.put_budget(budget, by=g.key.name)
+            put_budget(self.parts, budget, by=g.key.name)
         except BadBudget as error:
             parameter, problem = next(iter(error.problems.items()))
             raise InvalidParameter(parameter, f"{parameter}: {problem}.") from error
-        except Unavailable as error:
-            raise LedgerUnavailable(f"The budget can't be recorded right now: {error}.", retry_after_s=5) from error
-        self.parts.pacing.refresh()
         return json_response(self._shown(name))
 
     @describes(Description("End a budget; what it counted stays on record", status=204, errors=(errors.NotFound,)))
     def delete(self, name: str) -> Response:
         """End it."""
-        try:
-            found = self.parts.ledger.delete_budget(name, by=g.key.name)
-        except Unavailable as error:
-            raise LedgerUnavailable(f"The budget can't be ended right now: {error}.", retry_after_s=5) from error
-        if not found:
-            raise NotFound(f"There is no budget {name!r}.")
+        end_budget(self.parts, name, by=g.key.name)
         return Response(status=204)
 
     def _shown(self, name: str) -> BudgetOut:
-        for status in self.parts.ledger.budgets():
-            if status.budget.name == name:
-                return budget_out(status, self.parts.ledger.now(), _multipliers(self.parts))
-        raise NotFound(f"There is no budget {name!r}.")
+        return budget_out(budget_of_name(self.parts, name), self.parts.ledger.now(), _multipliers(self.parts))
 
 
 def _scope(asked: ScopeIn) -> tuple[Scope, str]:

@@ -5,11 +5,9 @@ from urllib.parse import quote
 
 from flask import Response, g, redirect, request
 
-from cost.ledger import Budget, BudgetStatus
-from cost.ledger import LedgerUnavailable as Unavailable
-from gateway.errors import LedgerUnavailable, NotFound
+from cost.ledger import BudgetStatus
+from gateway.budgets import budget_of_name, end_budget, put_budget
 from gateway.keys import Role
-from gateway.parts import Parts
 from gateway.web.budget_form import EMPTY, read_form, typed_of
 from gateway.web.budget_view import changes_in_words, drawing_of, view_of
 from gateway.web.page import Page
@@ -41,7 +39,7 @@ class BudgetsPage(Page):
             budget, problems = None, {"name": "there is a budget of this name; open it to change it"}
         if budget is None:
             return self._shown(typed, problems)
-        _put(self.parts, budget)
+        put_budget(self.parts, budget, by=g.key.name)
         return _see(budget.name, "made")
 
     def _shown(self, typed: dict[str, str], problems: dict[str, str]) -> Response:
@@ -66,16 +64,16 @@ class BudgetPage(Page):
 
     def get(self, name: str) -> Response:
         """Show it."""
-        status = _status(self.parts, name)
+        status = budget_of_name(self.parts, name)
         return self._shown(status, typed_of(status.budget), {})
 
     def post(self, name: str) -> Response:
         """Change it."""
-        status = _status(self.parts, name)
+        status = budget_of_name(self.parts, name)
         typed, budget, problems = read_form(request.form.to_dict() | {"name": name})
         if budget is None:
             return self._shown(status, typed, problems)
-        _put(self.parts, budget)
+        put_budget(self.parts, budget, by=g.key.name)
         return _see(name, "changed")
 
     def _shown(self, status: BudgetStatus, typed: dict[str, str], problems: dict[str, str]) -> Response:
@@ -104,27 +102,8 @@ class BudgetEnd(Page):
 
     def post(self, name: str) -> Response:
         """End it."""
-        try:
-            found = self.parts.ledger.delete_budget(name, by=g.key.name)
-        except Unavailable as error:
-            raise LedgerUnavailable(f"The budget can't be ended right now: {error}.", retry_after_s=5) from error
-        if not found:
-            raise NotFound(f"There is no budget {name!r}.")
+        end_budget(self.parts, name, by=g.key.name)
         return _see("", "ended")
-
-
-def _status(parts: Parts, name: str) -> BudgetStatus:
-    for status in parts.ledger.budgets():
-        if status.budget.name == name:
-            return status
-    raise NotFound(f"There is no budget {name!r}.")
-
-
-def _put(parts: Parts, budget: Budget) -> None:
-    try:
-        parts.ledger.put_budget(budget, by=g.key.name)
-    except Unavailable as error:
-        raise LedgerUnavailable(f"The budget can't be recorded right now: {error}.", retry_after_s=5) from error
 
 
 def _see(name: str, done: str) -> Response:

@@ -43,6 +43,7 @@ def test_a_budget_is_made_changed_and_ended_and_its_page_says_by_whom(spent, fin
     assert budget(spent, "shop")["scope"] == {"client": "shop"}
     assert budget(spent, "shop")["alert_at"] == [0.8, 0.95]
     assert budget(spent, "shop")["pacing"] is True
+    assert "multiplier" in budget(spent, "shop"), "it is paced at once"
     assert send(ben, "/budgets/shop", name="another", scope="client", scope_value="shop", limit_usd="300").status_code == 303
     assert budget(spent, "shop")["limit_usd"] == "300"
     page = finance.get("/budgets/shop").text
@@ -79,6 +80,12 @@ def test_all_problems_are_told_at_once_and_what_was_typed_stays(finance):
 @pytest.mark.parametrize("limit", ["-1", "1e3", "NaN", "", "0.0000000001", "12,50"])
 def test_a_limit_that_is_no_amount_sets_nothing(spent, finance, limit):
     assert send(finance, "/budgets", name="none", limit_usd=limit).status_code == 422
+    assert budget(spent, "none")["code"] == "not_found"
+
+
+@pytest.mark.parametrize("alerts", ["nan", "80, nan", "inf", "-5", "101"])
+def test_an_alert_at_no_share_of_the_limit_sets_nothing(spent, finance, alerts):
+    assert send(finance, "/budgets", name="none", alert_at=alerts).status_code == 422
     assert budget(spent, "none")["code"] == "not_found"
 
 
