@@ -1,7 +1,6 @@
 """`vision-gateway canary`."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,16 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from cost.ledger import Ledger, LedgerUnavailable
-from gateway.app import build_providers, read_prices
 from gateway.breaker import Breaker
-from gateway.cli.common import open_database, read_settings
+from gateway.cli.common import open_database, providers_and_prices, read_settings
 from gateway.dispatch import Dispatcher
 from gateway.latency import LatencyTracker
 from gateway.line import Line
 from gateway.metering import Meter
 from gateway.monitoring.canary import Canary, NoCanary, Run
 from gateway.reads import BoundedReads
-from gateway.settings import BadSettings
 
 
 @click.group()
@@ -57,11 +54,7 @@ def status(as_json: bool) -> None:
 def _canary(folder: Path | None) -> Iterator[tuple[Canary, int]]:
     settings = read_settings()
     engine = open_database(settings)
-    try:
-        providers = build_providers(settings, os.environ)
-        prices = read_prices(settings, providers)
-    except BadSettings as error:
-        raise click.ClickException(f"the settings are wrong:\n{error}") from error
+    providers, prices = providers_and_prices(settings)
     with ExitStack() as open_:
         open_.callback(engine.dispose)
         ledger, reads = Ledger(engine, prices, spool=settings.spool), BoundedReads()

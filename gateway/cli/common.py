@@ -7,14 +7,27 @@ import click
 import sqlalchemy as sa
 
 from cost.database import BadDatabase
+from cost.price_sheets import PriceBook
 from gateway.database import prepare_database
 from gateway.settings import BadSettings, Settings
+from providers.contract import Provider
 
 
 def read_settings() -> Settings:
     """The settings of the environment; every problem at once on stderr otherwise."""
     try:
         return Settings.from_env(os.environ)
+    except BadSettings as error:
+        raise click.ClickException(f"the settings are wrong:\n{error}") from error
+
+
+def providers_and_prices(settings: Settings) -> tuple[list[Provider], PriceBook]:
+    """The enabled providers and the price sheets; every problem at once on stderr otherwise."""
+    from gateway.app import build_providers, read_prices  # noqa: PLC0415 -- all of the gateway, which few commands need
+
+    try:
+        providers = build_providers(settings, os.environ)
+        return providers, read_prices(settings, providers)
     except BadSettings as error:
         raise click.ClickException(f"the settings are wrong:\n{error}") from error
 

@@ -18,9 +18,8 @@ from tqdm import tqdm
 from cost.comparisons import ComparisonStore
 from cost.ledger import Ledger
 from cost.money import FREE, Money
-from gateway.app import build_providers, read_prices
 from gateway.breaker import Breaker
-from gateway.cli.common import open_database, read_settings
+from gateway.cli.common import open_database, providers_and_prices, read_settings
 from gateway.dispatch import Dispatcher
 from gateway.experiments.asking import BudgetSpent, NotNow
 from gateway.experiments.bulk import BulkComparison, OtherTerms, Unpriced
@@ -34,7 +33,7 @@ from gateway.line import Line
 from gateway.metering import Meter
 from gateway.pictures import KeptPictures, small_jpeg
 from gateway.reads import BoundedReads
-from gateway.settings import BadSettings, Settings
+from gateway.settings import Settings
 from providers import registry
 from providers.contract import FEATURES, Feature
 
@@ -195,11 +194,7 @@ def _workshop(names: tuple[str, ...], parallel: int) -> Iterator[tuple[BulkCompa
         raise click.BadParameter(f"there is no provider {unknown[0]!r}; choose of {', '.join(registry.names())}", param_hint="--providers")
     settings = replace(read_settings(), providers=names)
     engine = open_database(settings)
-    try:
-        providers = build_providers(settings, os.environ)
-        prices = read_prices(settings, providers)
-    except BadSettings as error:
-        raise click.ClickException(f"the settings are wrong:\n{error}") from error
+    providers, prices = providers_and_prices(settings)
     with ExitStack() as open_:
         open_.callback(engine.dispose)
         ledger, reads, comparisons = Ledger(engine, prices, spool=settings.spool), BoundedReads(), ComparisonStore(engine)

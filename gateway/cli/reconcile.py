@@ -2,7 +2,6 @@
 
 import getpass
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +14,7 @@ from cost.ledger import Ledger, LedgerError
 from cost.ledger.reconciliations import Source
 from cost.money import Money
 from gateway.api.reconciliations import ReconciliationOut, reconciliation_out
-from gateway.app import build_providers, read_prices
-from gateway.cli.common import open_database, read_settings
-from gateway.settings import BadSettings
+from gateway.cli.common import open_database, providers_and_prices, read_settings
 
 
 @click.command()
@@ -28,10 +25,7 @@ from gateway.settings import BadSettings
 def command(file: Path, accept: bool, include_missing: bool, as_json: bool) -> None:
     """Compare an invoice with the ledger: an AWS Cost and Usage Report, a Google Cloud billing export or FOCUS; CSV, JSON or Parquet."""
     settings = read_settings()
-    try:
-        prices = read_prices(settings, build_providers(settings, os.environ))
-    except BadSettings as error:
-        raise click.ClickException(f"the settings are wrong:\n{error}") from error
+    _, prices = providers_and_prices(settings)
     ledger = Ledger(open_database(settings), prices, spool=settings.spool)
     who = f"{getpass.getuser()} (command line)"
     try:

@@ -5,13 +5,11 @@ from dataclasses import replace
 
 import click
 
-from gateway.app import build_providers, read_prices
 from gateway.cache.valkey import embedded_valkey
-from gateway.cli.common import check_address_is_free, open_database, read_settings
+from gateway.cli.common import check_address_is_free, open_database, providers_and_prices, read_settings
 from gateway.keys import Keys, ensure_admin_key
 from gateway.monitoring.folder import NumbersFolder
 from gateway.server import GatewayServer
-from gateway.settings import BadSettings
 from local_model.lifetime import die_with_parent
 from local_model.memory import use_few_heaps
 
@@ -24,11 +22,7 @@ def command() -> None:
         die_with_parent()
     settings = read_settings()
     check_address_is_free(settings)
-    try:
-        providers = build_providers(settings, os.environ)  # what is wrong is told here, once, not by each worker
-        read_prices(settings, providers)
-    except BadSettings as error:
-        raise click.ClickException(f"the settings are wrong:\n{error}") from error
+    providers, _ = providers_and_prices(settings)  # what is wrong is told here, once, not by each worker
     for provider in providers:
         provider.close()
     database = open_database(settings)

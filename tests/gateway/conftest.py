@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.database import prepare_database
 from tests.gateway.apps import app_of
 from tests.gateway.toys import Toybox, ask
 
@@ -28,6 +29,14 @@ def client(app):
 def stranger(app):
     """A client without a key."""
     return app.test_client()
+
+
+@pytest.fixture
+def database(tmp_path):
+    """An empty one, of the newest schema."""
+    engine = prepare_database(f"sqlite:///{tmp_path}/gateway.db")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

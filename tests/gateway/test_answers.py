@@ -8,15 +8,7 @@ import sqlalchemy as sa
 
 from gateway import answers
 from gateway.answers import AnswerStore
-from gateway.database import prepare_database
 from gateway.ids import new_id
-
-
-@pytest.fixture
-def database(tmp_path):
-    engine = prepare_database(f"sqlite:///{tmp_path}/gateway.db")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

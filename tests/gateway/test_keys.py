@@ -1,16 +1,8 @@
 import pytest
 import sqlalchemy as sa
 
-from gateway.database import prepare_database
 from gateway.keys import KeyNameTaken, Keys, ensure_admin_key
 from gateway.schema import keys as key_table
-
-
-@pytest.fixture
-def database(tmp_path):
-    engine = prepare_database(f"sqlite:///{tmp_path}/var/gateway.db")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from werkzeug.wrappers import Request, Response
 from local_model.predictor import Predictor
 from local_model.server import Asked, Server
 from tests.clouds import rekognition
+from tests.clouds.pair import A_BUS
 from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
-from tests.gateway.test_with_clouds import LABELS
 from tests.processes import free_port
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
@@ -58,7 +58,7 @@ def full_server():
 @pytest.fixture
 def amazon():
     amazon = rekognition.StandIn()
-    amazon.answers["DetectLabels"] = LABELS
+    amazon.answers["DetectLabels"] = A_BUS
     yield amazon
     amazon.close()
 

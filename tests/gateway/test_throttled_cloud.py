@@ -7,9 +7,8 @@ import urllib.request
 
 import pytest
 
-from tests.clouds import google_vision, rekognition
+from tests.clouds.pair import two_clouds
 from tests.conftest import PHOTOS
-from tests.gateway.test_with_clouds import LABELS
 from tests.processes import ADMIN, running
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
@@ -38,11 +37,8 @@ class Client:
 
 @pytest.fixture
 def clouds():
-    amazon, google = rekognition.StandIn(), google_vision.StandIn()
-    amazon.answers["DetectLabels"] = LABELS
-    yield amazon, google
-    amazon.close()
-    google.close()
+    with two_clouds() as clouds:
+        yield clouds
 
 
 @pytest.fixture

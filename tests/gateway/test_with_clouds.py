@@ -12,8 +12,8 @@ import PIL.Image
 import pytest
 
 from providers import local
-from tests.clouds import google_vision, rekognition
 from tests.clouds.behaviour import Behaviour
+from tests.clouds.pair import two_clouds
 from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
 from tests.gateway.toys import jpeg
@@ -22,26 +22,12 @@ from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 ADMIN = "operators-own-key"
-LABELS = {
-    "Labels": [
-        {
-            "Name": "Bus",
-            "Confidence": 99.0,
-            "Instances": [{"BoundingBox": {"Left": 0.2, "Top": 0.25, "Width": 0.7, "Height": 0.5}, "Confidence": 98.0}],
-            "Parents": [{"Name": "Vehicle"}],
-        }
-    ],
-    "LabelModelVersion": "3.0",
-}
 
 
 @pytest.fixture(scope="module")
 def clouds():
-    amazon, google = rekognition.StandIn(), google_vision.StandIn()
-    amazon.answers["DetectLabels"] = LABELS
-    yield amazon, google
-    amazon.close()
-    google.close()
+    with two_clouds() as clouds:
+        yield clouds
 
 
 @pytest.fixture

@@ -3,41 +3,15 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from local_model.detector import BadDetector
 from local_model.predictor import Predictor
-
-TOML = """
-name = "toy"
-file = "{file}"
-sha256 = "{sha256}"
-labels = ["red", "green", "blue"]
-iou_max = 0.6
-[input]
-side = 64
-channels = "rgb"
-mean = [0, 0, 0]
-std = [255, 255, 255]
-[output]
-boxes = "{boxes}"
-"""
-
-
-class Toy(nn.Module):
-    """One box, the left half of the square; the score of a class is the mean of its channel."""
-
-    def __init__(self, box):
-        super().__init__()
-        self.register_buffer("box", torch.tensor(box))
-
-    def forward(self, x):
-        return self.box.expand(x.shape[0], 1, 4), x.mean((2, 3)).unsqueeze(1)
+from tests.local_model.toys import TOML, Colour
 
 
 def plugged(folder, boxes="corners", **changes):
     file = next(path for path in folder.iterdir() if path.stem == "toy")
-    told = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "boxes": boxes, **changes}
+    told = {"name": "toy", "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "boxes": boxes, **changes}
     (folder / "d.toml").write_text(TOML.format(**told))
     return Predictor.load(device="cpu", weights=folder / "d.toml")
 
@@ -45,14 +19,14 @@ def plugged(folder, boxes="corners", **changes):
 @pytest.fixture
 def exported(tmp_path):
     torch.export.save(
-        torch.export.export(Toy([0.0, 0, 32, 64]), (torch.zeros(2, 3, 64, 64),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)),
+        torch.export.export(Colour(), (torch.zeros(2, 3, 64, 64),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)),
         tmp_path / "toy.pt2",
     )
     return tmp_path
 
 
 def test_a_torchscript_file_with_centres_answers_under_its_own_name(tmp_path):
-    torch.jit.trace(Toy([16.0, 32, 32, 64]), torch.zeros(1, 3, 64, 64)).save(tmp_path / "toy.pt")
+    torch.jit.trace(Colour(box=(16.0, 32, 32, 64)), torch.zeros(1, 3, 64, 64)).save(tmp_path / "toy.pt")
     predictor = plugged(tmp_path, boxes="centres")
     green = np.zeros((32, 32, 3), np.uint8)
     green[..., 1] = 204

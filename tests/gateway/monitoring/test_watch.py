@@ -14,7 +14,6 @@ from alembic.migration import MigrationContext
 
 from cost.alerts import SIGNATURE_HEADER
 from cost.database import write_transaction
-from gateway.database import prepare_database
 from gateway.monitoring.lease import Lease
 from gateway.monitoring.quality import QualityNotes, write_seen
 from gateway.monitoring.schema import metadata, observations
@@ -26,13 +25,6 @@ from gateway.wire.options import Options
 from providers.contract import BoundingBox, Detection
 from tests.gateway.monitoring.streams import stream
 from tests.gateway.toys import FREE, picture
-
-
-@pytest.fixture
-def database(tmp_path):
-    engine = prepare_database(f"sqlite:///{tmp_path}/gateway.db")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
