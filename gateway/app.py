@@ -128,10 +128,10 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     prices = read_prices(settings, providers)
     database, reads = open_database(settings.database_url), BoundedReads()
     ledger = Ledger(database, prices, spool=settings.spool)
-    meter = Meter(ledger, prices, reads, next((provider.usd_per_hour for provider in providers if isinstance(provider, Local)), Decimal(0)))
+    in_house = next((provider for provider in providers if isinstance(provider, Local)), None)
+    meter = Meter(ledger, prices, reads, in_house.usd_per_hour if in_house else Decimal(0))
     latency, breaker = LatencyTracker(), Breaker()
     lines = [Line(provider, settings.threads, latency, breaker, meter) for provider in providers]
-    alerts = AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret)
     redis = RedisStore(settings.redis_url, settings.threads + 8) if settings.redis_url else None
     sharing = _make_sharing(settings, lines, ledger, reads, redis)
     policies = Policies(database, [line.name for line in lines], [line.name for line in lines if line.paid])
@@ -155,31 +155,33 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     )
     store = ExperimentStore(database)
     return Parts(
-        settings,
-        database,
-        Keys(database, settings.admin_key, reads=reads),
-        ledger,
-        prices,
-        dispatcher,
-        _make_fetcher(settings),
-        alerts,
-        reads,
-        comparisons,
-        pictures,
-        store,
-        LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
-        MoneyNumbers(ledger, reads),
-        AnswerStore(database, settings.answers_kept_days),
-        QualityNotes(database, pictures),
-        QualityWatch(database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference),
-        _make_canary(settings, database, ledger, behind),
-        next((ModelNumbers(provider) for provider in providers if isinstance(provider, Local)), None),
-        BatchThreads(max(settings.threads // 2, 1)),
-        Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
-        policies,
-        pacing,
-        explorer,
-        RateLimits(redis),
+        settings=settings,
+        database=database,
+        keys=Keys(database, settings.admin_key, reads=reads),
+        ledger=ledger,
+        prices=prices,
+        dispatcher=dispatcher,
+        fetcher=_make_fetcher(settings),
+        alerts=AlertSender(ledger, settings.alert_webhook_url, settings.alert_webhook_secret),
+        reads=reads,
+        comparisons=comparisons,
+        pictures=pictures,
+        experiments=store,
+        live=LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
+        money_numbers=MoneyNumbers(ledger, reads),
+        answers=AnswerStore(database, settings.answers_kept_days),
+        quality=QualityNotes(database, pictures),
+        watch=QualityWatch(
+            database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference
+        ),
+        canary=_make_canary(settings, database, ledger, behind),
+        model_numbers=ModelNumbers(in_house) if in_house else None,
+        batches=BatchThreads(max(settings.threads // 2, 1)),
+        tracing=Tracing(settings.traces_endpoint) if settings.traces_endpoint else None,
+        policies=policies,
+        pacing=pacing,
+        explorer=explorer,
+        limits=RateLimits(redis),
     )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.fetch import ImageFetcher
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Made after fork, once a process, shared by its threads."""
 
