@@ -6,13 +6,15 @@ from typing import Annotated, Any, ClassVar
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from cost.ledger.terms import TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
 from gateway.errors import Conflict, NotFound
 from gateway.keys import Key, KeyNameTaken, Role
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
-_TAG = r"^[^:,\x00-\x1f]{1,128}$"
+_TAG_NAME = rf"^[^:,\x00-\x1f]{{1,{TAG_NAME_CHARS_MAX}}}$"
+_TAG_VALUE = rf"^[^:,\x00-\x1f]{{1,{TAG_VALUE_CHARS_MAX}}}$"
 
 
 class RateLimit(BaseModel):
@@ -31,8 +33,8 @@ class KeyIn(BaseModel):
 
     name: Annotated[str, Field(pattern=_NAME, description="Who calls: a backend, a team, a person.")]
     role: Role
-    tags: dict[Annotated[str, Field(pattern=_TAG)], Annotated[str, Field(pattern=_TAG)]] = Field(
-        default_factory=dict, max_length=20, description="Carried into the ledger with every request of this key."
+    tags: dict[Annotated[str, Field(pattern=_TAG_NAME)], Annotated[str, Field(pattern=_TAG_VALUE)]] = Field(
+        default_factory=dict, max_length=TAGS_MAX, description="Carried into the ledger with every request of this key."
     )
     rate_limit: RateLimit | None = None
 

@@ -75,8 +75,8 @@ def _tags(text: str) -> dict[str, str]:
     """
     tags = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, colon, value = part.partition(":")
+        name, colon, value = (text.strip() for text in part.partition(":"))
         if not colon or name in tags:
             raise ValueError(f"Tags: {part!r} is not NAME:VALUE, or names a tag twice.")
-        tags[name.strip()] = value.strip()
+        tags[name] = value
     return tags

@@ -16,13 +16,12 @@ from pydantic import (
     field_validator,
 )
 
+from cost.ledger.terms import TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX
 from cost.money import Money
 from gateway.wire.mistakes import first_mistake
 from providers.contract import FEATURES, Feature
 
 Strategy = Literal["auto", "cheapest", "fastest", "best"]
-TAGS_MAX = 20
-_TAG_CHARS_MAX = 128
 _DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _EXPONENT_MAX = 20
@@ -51,8 +50,8 @@ def _tags(value: Any) -> Any:
     if len(value) > TAGS_MAX:
         raise ValueError(f"at most {TAGS_MAX} tags")
     for name, text in value.items():
-        if not name or not text or not isinstance(text, str) or max(len(name), len(text)) > _TAG_CHARS_MAX:
-            raise ValueError(f"write tags as key:value, each of 1 to {_TAG_CHARS_MAX} characters")
+        if not (isinstance(text, str) and 1 <= len(name) <= TAG_NAME_CHARS_MAX and 1 <= len(text) <= TAG_VALUE_CHARS_MAX):
+            raise ValueError(f"write tags as key:value, of 1 to {TAG_NAME_CHARS_MAX} and 1 to {TAG_VALUE_CHARS_MAX} characters")
         if ":" in name or "," in name + text:
             raise ValueError("a tag's key has no colon, and neither key nor value a comma")
         if not (name.isprintable() and text.isprintable()):

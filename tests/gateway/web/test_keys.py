@@ -33,7 +33,16 @@ def test_a_new_key_is_shown_once_works_and_can_be_revoked(app, admin):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": MARKUP}, {"name": ""}, {"name": "bootstrap"}, {"role": "root"}, {"tags": "team"}, {"tags": "a:b,a:c"}, {"tags": ":x"}],
+    [
+        {"name": MARKUP},
+        {"name": ""},
+        {"name": "bootstrap"},
+        {"role": "root"},
+        {"tags": "team"},
+        {"tags": "a:b,a:c"},
+        {"tags": "a:b,a :c"},
+        {"tags": ":x"},
+    ],
 )
 def test_what_can_be_no_key_is_refused_with_its_reason(app, admin, wrong):
     before = len(app.extensions["gateway"].keys.all())
