@@ -46,8 +46,12 @@ def _what_happened(race: Race) -> GatewayError:
     if failed and every_leg_failed and all(isinstance(error, ProviderOverloaded) for error in failed):
         return errors.Overloaded("Every allowed provider is busy.", retry_after_s=1, providers=reasons)
     if time.monotonic() >= race.deadline:
-        return errors.DeadlineExceeded("No provider answered within deadline_ms.", providers=reasons)
-    return errors.NoProviderAvailable("Every provider that was asked failed.", providers=reasons)
+        return errors.DeadlineExceeded(
+            "No provider answered within deadline_ms. Allow more time; `providers` says what became of each.", providers=reasons
+        )
+    return errors.NoProviderAvailable(
+        "Every provider that was asked failed; `providers` says how. Send it again in a moment.", providers=reasons
+    )
 
 
 def no_money(error: LedgerError, reasons: Mapping[str, str]) -> GatewayError:
@@ -75,7 +79,9 @@ def no_money(error: LedgerError, reasons: Mapping[str, str]) -> GatewayError:
             "A paid provider is needed, and money can't be recorded right now.", retry_after_s=5, providers=dict(reasons)
         )
     if isinstance(error, NotPriced):
-        return errors.NoProviderAvailable("No allowed provider has a valid price.", providers=dict(reasons))
+        return errors.NoProviderAvailable(
+            "No allowed provider has a valid price; GET /v1/providers says what is missing.", providers=dict(reasons)
+        )
     # Its Idempotency-Key was another request's by the time that money was held: the ledger was away when the key was looked at first.
     return errors.Conflict("Another request with this Idempotency-Key came before. Repeat this one.", retry_after_s=1)
 

@@ -31,7 +31,7 @@ def streamed(pieces: Generator[Piece, None, None], mimetype: str, filename: str 
     headers = {} if filename is None else {"Content-Disposition": f'attachment; filename="{filename}"'}
     with ExitStack() as stack:
         if not _PLACES.acquire(timeout=_PATIENCE_S):
-            raise Overloaded("Too many reports are being read.", retry_after_s=_PATIENCE_S)
+            raise Overloaded("Too many reports are being read. Ask again in a few seconds.", retry_after_s=_PATIENCE_S)
         stack.callback(_PLACES.release)
         stack.callback(pieces.close)
         chunks = _in_chunks(pieces)

@@ -12,7 +12,9 @@ class StillFlying(DeadlineExceeded):
     """The identical request that this one waited for was not back in time."""
 
     def __init__(self) -> None:
-        super().__init__("The identical request that this one waited for did not end within deadline_ms.")
+        super().__init__(
+            "The identical request that this one waited for did not end within deadline_ms. Send it again: once it has, its answer is kept."
+        )
 
 
 class Flight:
