@@ -1,12 +1,13 @@
 """Making an experiment: what was asked for, checked against the providers there are, and its money put aside."""
 
+import re
 from collections.abc import Mapping
 
 from cost.ledger import Ledger
 from gateway.experiments.answers import reference_arm
 from gateway.experiments.asking import budget_of
 from gateway.experiments.store import Experiment, ExperimentStore
-from gateway.experiments.terms import TRUTH, Arm, Terms
+from gateway.experiments.terms import NAME, TRUTH, Arm, Terms
 from gateway.line import Line
 
 
@@ -24,6 +25,8 @@ def check(terms: Terms, lines: Mapping[str, Line]) -> None:
     Raises:
         BadTerms: with the first problem.
     """
+    if not re.fullmatch(NAME, terms.name):
+        raise BadTerms("name", "write 1 to 50 letters, digits, '.', '_' or '-', the first a letter or digit")
     names = [arm.name for arm in terms.arms]
     if len(set(names)) != len(names):
         raise BadTerms("arms", "two arms have one name")

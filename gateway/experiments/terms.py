@@ -12,6 +12,9 @@ Mode = Literal["split", "shadow", "paired"]
 Unit = Literal["client", "subject", "image"]
 State = Literal["draft", "running", "stopped"]
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
+"""Of an experiment, and of an arm: it stands in addresses, file names and the name of a budget."""
+
 TRUTH = "truth"
 TAG = "gateway.experiment"
 """The tag that an experiment's own attempts bear, and its budget binds. Clients can't use names that begin with `gateway.`."""

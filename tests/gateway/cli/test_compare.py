@@ -114,6 +114,7 @@ def test_without_a_truth_nobody_is_said_to_be_right_and_free_units_are_told_with
         (("--providers", "rekognition,google_vision", "--features", "smells"), "choose of"),
         (("--providers", "rekognition,google_vision", "--annotations", str(ROOT / "setup.cfg")), "not COCO JSON"),
         (("--providers", "rekognition,google_vision", "--reference", "local"), "reference"),
+        (("--providers", "rekognition,google_vision", "--name", "my test"), "name: write"),
     ],
 )
 def test_what_can_not_be_is_told_before_anything_is_paid(clouds, arguments, said):
