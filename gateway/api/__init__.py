@@ -17,7 +17,6 @@ from gateway.api.experiments import (
     ExperimentStop,
     ExperimentTruth,
     ExperimentVerdict,
-    KeptPicture,
 )
 from gateway.api.forecast import CostForecast
 from gateway.api.health import Liveness, Readiness
@@ -25,6 +24,7 @@ from gateway.api.in_house import InHouseCosts
 from gateway.api.keys import KeyOfName, KeysOfAll
 from gateway.api.metrics import Metrics
 from gateway.api.openapi import OpenApi
+from gateway.api.pictures import KeptPicture
 from gateway.api.providers import Providers
 from gateway.api.reconciliations import ReconciliationAcceptance, ReconciliationOfId, Reconciliations
 from gateway.parts import Parts
