@@ -1,7 +1,7 @@
 """Which provider is asked first, who may follow, and why: a pure function of a snapshot.
 
 It never raises and always decides alike. It decides before anything was answered; what follows an answer is `Policy.judge`'s to decide,
-among the route's `escalations`. The limits hold here for what a route expects to cost and take; they are hard in the reservation.
+among the route's fallbacks. The limits hold here for what a route expects to cost and take; they are hard in the reservation.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ from typing import Literal, NamedTuple
 from cost.money import NANOS_PER_USD, Money
 
 Strategy = Literal["auto", "cheapest", "fastest", "best"]
-Circuit = Literal["closed", "half_open", "open"]
-Purse = Literal["room", "degrade", "reject"]
 Decision = Literal["first", "also", "fallback", "escalation", "skipped"]
-Refusal = Literal["no_provider_available", "over_max_cost", "budget_exhausted"]
 
 UNKNOWN_QUALITY = 0.5
-# Which refusal a client is told when nobody can be asked: what could be mended soonest, first.
-REFUSALS: tuple[tuple[str, Refusal], ...] = (("budget_exhausted", "budget_exhausted"), ("over_max_cost", "over_max_cost"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +34,19 @@ class Quote:
     Attributes:
         provider: its name.
         calls: the requests that would answer the wanted features it has; each feature in one of them.
-        latency_ms_p50, latency_ms_p95: of a call with a picture of this size; None when not known yet.
-        circuit: whether it has been answering.
-        budget: `room`, or what its exhausted budget asks for.
+        latency_ms_p95: of a call; None when not known yet.
         quality: calibrated expected reward of its answer, in [0, 1]; None when nothing is known.
         worth: what the policy expects of asking it first, all that may follow included (`Policy.judge({}).gains`); None: its quality.
-        gain: expected gain of asking it after the first one; None: the difference in quality.
         billed: whether a call costs real money. What only imputes a cost is never stopped by money.
-        refusal: why it can't take this picture, is disabled or has no price; None if it can.
+        refusal: why it can't be asked about this picture; None if it can.
         throttled: why others should rather be asked now: it is the last resort; empty: nothing speaks against it.
     """
 
     provider: str
     calls: tuple[PricedCall, ...]
-    latency_ms_p50: float | None = None
     latency_ms_p95: float | None = None
-    circuit: Circuit = "closed"
-    budget: Purse = "room"
     quality: float | None = None
     worth: float | None = None
-    gain: float | None = None
     billed: bool = True
     refusal: str | None = None
     throttled: str = ""
@@ -74,7 +62,6 @@ class Snapshot:
         strategy: see the contract.
         max_cost: what may still be spent on this request; None: no limit of its own.
         deadline_ms: time left.
-        allowed: the request's allow-list; None: all.
         multiplier: reward that a dollar must bring now, from pacing.
     """
 
@@ -83,7 +70,6 @@ class Snapshot:
     strategy: Strategy = "auto"
     max_cost: Money | None = None
     deadline_ms: float = 10_000.0
-    allowed: frozenset[str] | None = None
     multiplier: float = 100.0
 
 
@@ -112,23 +98,14 @@ class Route:
     Attributes:
         attempts: asked first, all of them: several only when features are split.
         fallbacks: in order, if an attempt fails; each alone is within the limits.
-        escalations: who may follow a good answer, within the limits together with the attempts.
-        considered: every provider, in the order of the quotes.
+        considered: every provider, in the order of the quotes; an `escalation` is a fallback that may follow a good answer, too.
         degraded: money, time or its own rate left out a provider that the strategy would have asked first.
-        refusal: why there is no attempt, or None.
     """
 
     attempts: tuple[Attempt, ...]
     fallbacks: tuple[Attempt, ...]
-    escalations: tuple[Attempt, ...]
     considered: tuple[Considered, ...]
     degraded: bool = False
-    refusal: Refusal | None = None
-
-    @property
-    def price(self) -> Money:
-        """Of all attempts, without fallbacks and escalations."""
-        return sum((a.price for a in self.attempts), Money(0))
 
 
 @dataclass(slots=True)
@@ -168,13 +145,12 @@ def choose_route(snapshot: Snapshot) -> Route:
         reasons[o.quote.provider] = (word, "nothing_else_can_answer" if last_resort else _why(snapshot, o, wanted, fresh))
     taken = taken or last_resort
     attempts = tuple(o.attempt(wanted) for o, wanted in taken)
-    fallbacks, escalations = _followers(snapshot, in_time, taken, reasons)
+    fallbacks = _followers(snapshot, in_time, taken, reasons)
     if attempts and len(fresh) < len(usable):
         fallbacks += _last_resorts(snapshot, usable, reasons)
     too_dear = not taken and snapshot.features == frozenset().union(*(o.features for o in usable))
     considered = tuple(_considered(o, snapshot, reasons, too_dear=too_dear) for o in offers)
-    refusal = None if attempts else _refusal(considered)
-    return Route(attempts, fallbacks, escalations, considered, bool(attempts) and _degraded(snapshot, offers, taken), refusal)
+    return Route(attempts, fallbacks, considered, bool(attempts) and _degraded(snapshot, offers, taken))
 
 
 def _read(quote: Quote, snapshot: Snapshot) -> _Offer:
@@ -190,18 +166,12 @@ def _read(quote: Quote, snapshot: Snapshot) -> _Offer:
     p95 = quote.latency_ms_p95
     quality = quote.quality if quote.quality is not None and math.isfinite(quote.quality) else UNKNOWN_QUALITY
     against = None
-    if snapshot.allowed is not None and quote.provider not in snapshot.allowed:
-        against = "not_allowed"
-    elif quote.refusal is not None:
+    if quote.refusal is not None:
         against = quote.refusal
     elif not features:
         against = "unsupported_feature"
     elif unpriced:
         against = "unpriced"
-    elif quote.circuit == "open":
-        against = "circuit_open"
-    elif quote.billed and quote.budget != "room":
-        against = "budget_exhausted"
     elif quote.billed and snapshot.max_cost is not None and nanos > snapshot.max_cost.nanos < _least(quote, snapshot):
         against = "over_max_cost"
     worth = quote.worth if snapshot.strategy == "auto" and quote.worth is not None and math.isfinite(quote.worth) else quality
@@ -296,30 +266,25 @@ def _why(snapshot: Snapshot, offer: _Offer, wanted: frozenset[str], usable: list
 
 def _followers(
     snapshot: Snapshot, in_time: list[_Offer], taken: list[tuple[_Offer, frozenset[str]]], reasons: dict[str, tuple[Decision, str]]
-) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
-    """Fallbacks, as the strategy likes them; and escalations, most worth for its price first, that fit beside what is taken."""
+) -> tuple[Attempt, ...]:
+    """Fallbacks, as the strategy likes them; the reasons tell which of them is worth more than the first answer, and fits beside it."""
     if not taken:
-        return (), ()
+        return ()
     whole = [o for o in in_time if o.features == snapshot.features]
     rest = [o for o in whole if o.quote.provider not in reasons and _affordable_alone(snapshot, o)]
     rest.sort(key=lambda o: _liking_alone(snapshot, o))
     spent = sum(o.price(w) for o, w in taken if o.quote.billed)
     took = max(o.p95 for o, _ in taken)
     quality = min(o.quality for o, _ in taken)
-    fallbacks, escalations = [], []
     for o in rest:
-        attempt = o.attempt(snapshot.features)
-        fallbacks.append(attempt)
-        gain = o.quote.gain if o.quote.gain is not None and math.isfinite(o.quote.gain) else o.quality - quality
+        gain = o.quality - quality
         fits = snapshot.max_cost is None or not o.quote.billed or spent + o.nanos <= snapshot.max_cost.nanos
         if snapshot.strategy == "auto" and gain > 0.0 and fits and took + o.p95 <= snapshot.deadline_ms:
             worth = gain / snapshot.multiplier if snapshot.multiplier > 0.0 else math.inf
-            escalations.append((o.nanos / NANOS_PER_USD - worth, attempt))
             reasons[o.quote.provider] = ("escalation", f"expected_gain {gain:.2f} worth {worth:.4f} USD")
         else:
             reasons[o.quote.provider] = ("fallback", "if_it_fails")
-    escalations.sort(key=lambda pair: (pair[0], pair[1].provider))
-    return tuple(fallbacks), tuple(attempt for _, attempt in escalations)
+    return tuple(o.attempt(snapshot.features) for o in rest)
 
 
 def _last_resorts(snapshot: Snapshot, usable: list[_Offer], reasons: dict[str, tuple[Decision, str]]) -> tuple[Attempt, ...]:
@@ -354,18 +319,9 @@ def _degraded(snapshot: Snapshot, offers: list[_Offer], taken: list[tuple[_Offer
         o
         for o in offers
         if o.features == snapshot.features
-        and (
-            o.against in {"budget_exhausted", "over_max_cost"}
-            or (o.against is None and (o.p95 > snapshot.deadline_ms or o.quote.throttled))
-        )
+        and (o.against == "over_max_cost" or (o.against is None and (o.p95 > snapshot.deadline_ms or o.quote.throttled)))
     ]
     if not left_out:
         return False
     chosen = _liking(snapshot, taken)
     return any(_liking_alone(snapshot, o) < chosen for o in left_out)
-
-
-def _refusal(considered: tuple[Considered, ...]) -> Refusal:
-    """What a client is told when nobody can be asked."""
-    against = {one.reason for one in considered}
-    return next((code for reason, code in REFUSALS if reason in against), "no_provider_available")

@@ -147,7 +147,6 @@ def _quote(line: Line | None, name: str, image: Image, features: frozenset[Featu
     quote = Quote(
         provider=name,
         calls=(),
-        latency_ms_p50=line.latency_ms(mine, 0.5),
         latency_ms_p95=line.latency_ms(mine, 0.95),
         quality=1.0 - _QUALITY_STEP * position,
         billed=line.paid,

@@ -36,7 +36,7 @@ def say(*words: str) -> None:
 def decide() -> None:
     """The time of one decision among three providers."""
     prices = {"local": Money(700), "rekognition": Money.usd("0.001"), "google_vision": Money.usd("0.00225")}
-    quotes = tuple(Quote(p, (PricedCall(OBJECTS, m),), 100.0, 300.0, quality=0.7, gain=0.1) for p, m in prices.items())
+    quotes = tuple(Quote(p, (PricedCall(OBJECTS, m),), 300.0, quality=0.7) for p, m in prices.items())
     snapshot = Snapshot(OBJECTS, quotes, max_cost=Money.usd("0.002"))
     times = []
     for _ in range(20_000):
