@@ -5,7 +5,7 @@ not depend on who else came that night; the rest of the hours is the idle share,
 Everything here is pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -107,23 +107,6 @@ def break_even(usd_per_hour: Decimal, sheet: PriceSheet, usage: Mapping[str, int
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle + 1, high)
     return BreakEven(sheet.provider, low)
-
-
-def break_even_line(
-    usd_per_hour: Decimal, clouds: Sequence[tuple[PriceSheet, Mapping[str, int]]], pictures: Sequence[int], on: date
-) -> list[dict[str, Money | None]]:
-    """What so many pictures a month cost, one entry a number: by provider, and under `in_house` the machine. For a chart.
-
-    Args: `clouds` are sheets with the units that one picture bills; a cloud without a price is None.
-    """
-    line = []
-    for count in pictures:
-        prices: dict[str, Money | None] = {"in_house": month_price(usd_per_hour)}
-        for sheet, usage in clouds:
-            price = cloud_price(sheet, usage, count, on)
-            prices[sheet.provider] = None if isinstance(price, NotRoutable) else price
-        line.append(prices)
-    return line
 
 
 def month_price(usd_per_hour: Decimal) -> Money:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from flask import Response
 
 from cost.ledger import AlreadyAnswered, IdempotencyKey, Ledger, LedgerUnavailable, RequestMismatch, RequestRunning, SavedAnswer
+from cost.ledger.idempotency import KEY_CHARS_MAX
 from gateway import errors
 from gateway.errors import GatewayError, InvalidParameter
 from gateway.wire.options import Options
@@ -16,20 +17,19 @@ from gateway.wire.options import Options
 log = logging.getLogger(__name__)
 
 _ASK_AGAIN_S = 2
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARS_MAX}}}")
 
 
 def read_key(header: str | None, client: str, image_digest: str, options: Options) -> IdempotencyKey | None:
     """The client's own name for this request, bound to everything that makes the request what it is.
 
     Raises:
-        InvalidParameter: not 1 to 255 visible ASCII characters.
+        InvalidParameter: not 1 to `KEY_CHARS_MAX` visible ASCII characters.
     """
     if header is None:
         return None
     if not _KEY.fullmatch(header):
-        raise InvalidParameter("Idempotency-Key", "Idempotency-Key: 1 to 255 visible ASCII characters, such as a UUID.")
+        raise InvalidParameter("Idempotency-Key", f"Idempotency-Key: 1 to {KEY_CHARS_MAX} visible ASCII characters, such as a UUID.")
     asked = json.dumps(["POST", "/v1/detections", image_digest, options.model_dump(mode="python")], sort_keys=True, default=str)
     return IdempotencyKey(client, header, hashlib.sha256(asked.encode()).hexdigest())
 

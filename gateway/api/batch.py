@@ -26,6 +26,7 @@ from gateway.wire.options import Options
 log = logging.getLogger(__name__)
 
 _KEY_CHARS_MAX = 250
+"""Of a batch: each picture's own key is this with its place behind it, and may have 255."""
 
 
 class LineOut(BaseModel):

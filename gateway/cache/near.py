@@ -3,7 +3,8 @@
     vg:1:h:SCOPE:CHOICE:FEATURES:BAND:BYTE     the last pictures whose hash has this byte there: the hash, the SHA-256 of the bytes
     vg:1:s:SCOPE:CHOICE:FEATURES:BYTES         a picture's sketch: width, height, 24 x 24 cells of red, green and blue, deflated
 
-Two hashes that differ in at most seven of 64 bits have at least one of their eight bytes in common, so eight look-ups find every candidate.
+Two hashes that differ in at most seven of 64 bits (`options.NEAR_MAX`) have at least one of their eight bytes in common, so eight look-ups
+find every candidate.
 Source: difference hash, https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
 """
 
@@ -19,9 +20,6 @@ from numpy.typing import NDArray
 from gateway.cache.keys import VERSION, Place
 from gateway.cache.store import Entry, Store
 from providers.images import Image
-
-DISTANCE_MAX = 7
-"""Of 64 bits. Other photographs of one scene differ in a dozen and more."""
 
 _CELLS = 24
 _PLAIN_DEVIATION = 6.0

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cost.router import Decision
 from gateway.outcome import CacheUse, Outcome
-from gateway.wire.options import Strategy
+from gateway.wire.options import NEAR_MAX, Strategy
 from providers.contract import Detection, Feature
 
 Usd = Annotated[str, Field(description="US dollars, exact.", pattern=r"^-?[0-9]+(\.[0-9]{1,9})?$", examples=["0.001"])]
@@ -81,7 +81,7 @@ class RoutingOut(_Schema):
 class NearOut(_Schema):
     """The picture that the answer was kept for, where the request allowed another one that looks the same."""
 
-    distance: Annotated[int, Field(ge=0, le=7, description="Of the 64 bits of the two perceptual hashes, how many differ.")]
+    distance: Annotated[int, Field(ge=0, le=NEAR_MAX, description="Of the 64 bits of the two perceptual hashes, how many differ.")]
     digest: Annotated[str, Field(description="SHA-256 of its bytes.", pattern="^[0-9a-f]{64}$")]
 
 

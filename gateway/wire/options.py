@@ -22,6 +22,9 @@ from gateway.wire.mistakes import first_mistake
 from providers.contract import FEATURES, Feature
 
 Strategy = Literal["auto", "cheapest", "fastest", "best"]
+NEAR_MAX = 7
+"""Of 64 bits. Other photographs of one scene differ in a dozen and more."""
+
 _DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _EXPONENT_MAX = 20
@@ -118,7 +121,7 @@ class Options(BaseModel):
     near: Annotated[int, BeforeValidator(_number)] = Field(
         0,
         ge=0,
-        le=7,
+        le=NEAR_MAX,
         description="A kept answer of another picture serves too, if the two look the same: their perceptual hashes differ in at most so"
         " many of 64 bits, and no part of one has another colour. Of objects and labels only. 0: no other picture's.",
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost.in_house import InHouse, break_even, break_even_line, cloud_price, machine_price, month_price
+from cost.in_house import InHouse, break_even, cloud_price, machine_price, month_price
 from cost.money import FREE, Money
 from tests.cost.sheets import BOOK, FLAT, sheet
 
@@ -80,12 +80,3 @@ def test_a_cloud_that_costs_nothing_is_never_beaten():
 
 def test_a_cloud_without_a_price_says_why_it_has_no_break_even():
     assert "no valid price for OTHER" in break_even(Decimal(1), BOOK["flat"], {"OTHER": 1}, TODAY).reason
-
-
-def test_the_line_crosses_at_the_break_even():
-    at = break_even(Decimal(1), BOOK["flat"], {"SKU": 1}, TODAY).pictures_a_month
-    clouds = [(BOOK["flat"], {"SKU": 1}), (BOOK["two_skus"], {"OTHER": 1})]
-    none, before, after = break_even_line(Decimal(1), clouds, [0, at - 1, at + 1], TODAY)
-    assert none["flat"] == FREE
-    assert before["flat"] < before["in_house"] < after["flat"]
-    assert after["two_skus"] is None

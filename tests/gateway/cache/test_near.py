@@ -9,10 +9,10 @@ import PIL.ImageEnhance
 import PIL.ImageOps
 import pytest
 
-from gateway.cache.near import DISTANCE_MAX, look_of
+from gateway.cache.near import look_of
 from gateway.cache.store import MemoryStore
 from gateway.errors import InvalidParameter
-from gateway.wire.options import Options
+from gateway.wire.options import NEAR_MAX, Options
 from providers.images import ImageLimits, read_image
 from tests.conftest import PHOTOS
 from tests.gateway.toys import Toy, ask
@@ -71,17 +71,17 @@ def dispatcher(toybox):
 @pytest.mark.parametrize("case", SAME)
 def test_a_picture_that_looks_the_same_is_a_hit_for_who_asks_for_that_and_says_how_far_it_is(case, dispatcher):
     first = ask(dispatcher, image_of(PHOTO))
-    outcome = ask(dispatcher, SAME[case], near=DISTANCE_MAX)
+    outcome = ask(dispatcher, SAME[case], near=NEAR_MAX)
     assert (outcome.cache, str(outcome.cost)) == ("hit", "0")
     assert outcome.near.digest == first.image.digest
-    assert 0 <= outcome.near.distance <= DISTANCE_MAX
+    assert 0 <= outcome.near.distance <= NEAR_MAX
     assert outcome.image.digest == SAME[case].digest
 
 
 @pytest.mark.parametrize("case", OTHER)
 def test_a_picture_that_looks_otherwise_is_asked_for(case, dispatcher):
     ask(dispatcher, image_of(PHOTO))
-    outcome = ask(dispatcher, OTHER[case], near=DISTANCE_MAX)
+    outcome = ask(dispatcher, OTHER[case], near=NEAR_MAX)
     assert (outcome.cache, outcome.near) == ("miss", None)
 
 
