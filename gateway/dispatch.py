@@ -127,6 +127,7 @@ class Dispatcher:
                     answered.run(lambda step: _start_if_allowed(race, step), multipliers)
         finally:
             attempts = race.close()
+            note_attempts(attempts)
             refusals.told += race.refusals()
             refusals.race = race if race.paid_running else None
             _wait_until_settled(race, deadline)
@@ -149,7 +150,6 @@ class Dispatcher:
             expected=route.expected,
         )
         _note_in_house(race, given, bill, outcome)
-        note_attempts(attempts)
         explored = self._explorer is not None and self._explorer.takes(image, options, bill, answered)
         if self._comparisons is not None and not explored:
             for comparison in comparisons_of(answered, image, bill, "escalation"):

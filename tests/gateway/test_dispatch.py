@@ -1,11 +1,13 @@
 """Who is asked, in which order, and what becomes of a failure."""
 
+import re
 import threading
 import time
 
 import pytest
 
 from gateway import errors
+from gateway.monitoring.exposition import exposition
 from providers.contract import Health
 from providers.errors import (
     ImageRefused,
@@ -199,3 +201,14 @@ def test_a_probe_that_says_nothing_about_health_leaves_its_place_to_the_next(toy
     ask(dispatcher, deadline_ms=60_000)
     assert paid.asked == 6
     assert not dispatcher.lines["rekognition"].circuit_problem(frozenset({"objects"})), "the probe does not keep its place for a minute"
+
+
+def test_calls_are_counted_also_where_none_of_them_has_answered(detect):
+    def failed():
+        found = re.search(rb'gateway_attempts_total\{outcome="failed",provider="rekognition"\} (\S+)', exposition("")[0])
+        return float(found[1]) if found else 0.0
+
+    before = failed()
+    with pytest.raises(errors.NoProviderAvailable):
+        detect(Toy("rekognition", raises(ProviderFailed("500"))))
+    assert failed() == before + 1
