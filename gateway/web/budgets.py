@@ -3,14 +3,14 @@
 from typing import ClassVar
 from urllib.parse import quote
 
-from flask import Response, g, redirect, request
+from flask import Response, g, request
 
 from cost.ledger import BudgetStatus
 from gateway.budgets import budget_of_name, end_budget, put_budget
 from gateway.keys import Role
 from gateway.web.budget_form import EMPTY, read_form, typed_of
 from gateway.web.budget_view import changes_in_words, drawing_of, view_of
-from gateway.web.page import Page
+from gateway.web.page import Page, see
 from providers import registry
 
 _FINANCE: frozenset[Role] = frozenset({"finance"})
@@ -107,6 +107,4 @@ class BudgetEnd(Page):
 
 
 def _see(name: str, done: str) -> Response:
-    response = redirect(f"/budgets{'/' if name else ''}{quote(name)}?done={done}", 303)
-    assert isinstance(response, Response)
-    return response
+    return see(f"/budgets{'/' if name else ''}{quote(name)}?done={done}")

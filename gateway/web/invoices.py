@@ -4,7 +4,7 @@ import hashlib
 from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, cast
 
-from flask import Response, g, redirect, request
+from flask import Response, g, request
 from werkzeug.datastructures import FileStorage
 
 from cost.invoices import BadInvoice, read_invoice
@@ -13,7 +13,7 @@ from cost.ledger.reconciliations import Reconciliation, Source, UnknownReconcili
 from gateway.errors import LedgerUnavailable, NotFound
 from gateway.keys import Role
 from gateway.web.invoice_view import head_of, view_of
-from gateway.web.page import Page
+from gateway.web.page import Page, see
 
 _FINANCE: frozenset[Role] = frozenset({"finance"})
 _FILE_BYTES_MAX = 256 << 20
@@ -43,7 +43,7 @@ class InvoicesPage(Page):
             return self._shown(f"{source.file_name}: {error}.")
         except Unavailable as error:
             raise LedgerUnavailable(f"The invoice can't be kept right now: {error}.", retry_after_s=5) from error
-        return _see(added.id)
+        return see(f"/costs/invoices/{added.id}")
 
     def _shown(self, problem: str | None) -> Response:
         invoices = [head_of(record) for record in self.parts.ledger.reconciliations.records()]
@@ -67,7 +67,7 @@ class InvoicePage(Page):
             self.parts.ledger.reconciliations.accept(name, by=g.key.name, include_missing=request.form.get("include_missing") == "on")
         except Unavailable as error:
             raise LedgerUnavailable(f"It can't be booked right now: {error}. Accept it again.", retry_after_s=5) from error
-        return _see(name, "?done=accepted")
+        return see(f"/costs/invoices/{name}?done=accepted")
 
     def _found(self, name: str) -> Reconciliation:
         try:
@@ -87,9 +87,3 @@ def _sha256(file: FileStorage) -> str:
         digest.update(chunk)
     file.stream.seek(0)
     return digest.hexdigest()
-
-
-def _see(id_: str, query: str = "") -> Response:
-    response = redirect(f"/costs/invoices/{id_}{query}", 303)
-    assert isinstance(response, Response)
-    return response

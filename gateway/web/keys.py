@@ -2,13 +2,13 @@
 
 from typing import ClassVar
 
-from flask import Response, redirect, request
+from flask import Response, request
 from pydantic import ValidationError
 
 from gateway.api.keys import KeyIn
 from gateway.errors import NotFound
 from gateway.keys import ROLES, KeyNameTaken, Role
-from gateway.web.page import Page
+from gateway.web.page import Page, see
 
 _ADMIN: frozenset[Role] = frozenset({"admin"})
 _EMPTY = {"name": "", "role": "app", "tags": ""}
@@ -62,9 +62,7 @@ class KeyEnd(Page):
         """Revoke it."""
         if not self.parts.keys.revoke(name):
             raise NotFound(f"No key in use has the name or id {name!r}.")
-        response = redirect("/keys", 303)
-        assert isinstance(response, Response)
-        return response
+        return see("/keys")
 
 
 def _tags(text: str) -> dict[str, str]:

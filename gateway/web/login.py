@@ -3,7 +3,7 @@
 import re
 from typing import ClassVar
 
-from flask import Response, g, redirect, request
+from flask import Response, g, request
 
 from gateway.api.resource import OPEN
 from gateway.errors import RateLimited
@@ -11,7 +11,7 @@ from gateway.keys import Role
 from gateway.parts import Parts
 from gateway.web.attempts import LoginAttempts
 from gateway.web.gate import log_in, log_out
-from gateway.web.page import Page
+from gateway.web.page import Page, see
 from gateway.web.sessions import Sessions
 
 _OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
@@ -51,7 +51,7 @@ class Login(Page):
         if "session" in g:
             self._sessions.end(g.session)
         g.key = session.key
-        return log_in(_see(wanted), session)
+        return log_in(see(wanted), session)
 
 
 class Logout(Page):
@@ -67,16 +67,9 @@ class Logout(Page):
     def post(self) -> Response:
         """End it, here and on every replica."""
         self._sessions.end(g.session)
-        return log_out(_see("/"))
+        return log_out(see("/"))
 
 
 def own_address(text: str) -> str:
     """An address to go on to, if it is one of ours; the first page otherwise."""
     return text if _OWN_ADDRESS.fullmatch(text) else "/"
-
-
-def _see(address: str) -> Response:
-    """303: the browser follows with a GET, so that a reload sends nothing twice."""
-    response = redirect(address, 303)
-    assert isinstance(response, Response)
-    return response

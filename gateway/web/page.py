@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flask import Response
+from flask import Response, redirect
 from flask.views import MethodView
 
 from gateway.keys import Role
@@ -36,3 +36,10 @@ class Page(MethodView):
     def page(self, template: str, status: int = 200, **values: object) -> Response:
         """The page as this template draws it. What it may use besides `values` stands in `gateway.web.context`."""
         return Response(draw(template, title=self.title, **values), status, mimetype="text/html")
+
+
+def see(address: str) -> Response:
+    """303: the browser follows with a GET, so that a reload sends nothing twice."""
+    response = redirect(address, 303)
+    assert isinstance(response, Response)
+    return response

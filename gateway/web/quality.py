@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flask import Response, redirect, request
-from werkzeug.wrappers import Response as Redirect
+from flask import Response, request
 
 from gateway.errors import NotFound
 from gateway.keys import Role
 from gateway.monitoring.drift import FALSE_ALARMS_A_MONTH, PROPERTIES, WINDOWS, Shift, is_alarming
 from gateway.monitoring.watch import Alarm, Stream
-from gateway.web.page import Page
+from gateway.web.page import Page, see
 
 _READERS: frozenset[Role] = frozenset({"app", "finance"})
 _SHOWN = 8
@@ -69,13 +68,13 @@ class QualityPage(Page):
             kept_days=pictures.days,
         )
 
-    def post(self) -> Redirect:
+    def post(self) -> Response:
         """Accept what a provider's pictures and answers are now."""
         provider, feature = request.form.get("provider", ""), request.form.get("feature", "")
         if not any((one.provider, one.feature) == (provider, feature) for one in self.parts.watch.streams()):
             raise NotFound("There is nothing watched of that provider and feature.")
         self.parts.watch.accept(provider, feature)
-        return redirect("/quality", 303)
+        return see("/quality")
 
 
 class QualityPicture(Page):
