@@ -56,7 +56,12 @@ def uploaded(request: Request, name: str = "") -> Iterator[Upload]:
             if not length:
                 raise InvalidParameter("file", "file: the file is empty.")
             file.seek(0)
-            yield Upload(file, PurePosixPath(name.replace("\\", "/").replace("\0", "")).name[:255] or "invoice", digest.hexdigest())
+            yield Upload(file, own_name(name), digest.hexdigest())
+
+
+def own_name(sent: str) -> str:
+    """A file's own name, without folders and without what no database keeps."""
+    return PurePosixPath(sent.replace("\\", "/").replace("\0", "")).name[:255] or "invoice"
 
 
 def _file_of_form(request: Request, body: BinaryIO, size: int) -> tuple[BinaryIO, str]:

@@ -1,23 +1,20 @@
 """`/costs/invoices`: a provider's invoice against the ledger, and the acceptance that makes the ledger say what it says."""
 
 import hashlib
-from pathlib import PurePosixPath
-from typing import BinaryIO, ClassVar, cast
+from typing import Any, ClassVar
 
 from flask import Response, g, request
-from werkzeug.datastructures import FileStorage
 
 from cost.invoices import BadInvoice, read_invoice
 from cost.ledger import LedgerUnavailable as Unavailable
 from cost.ledger.reconciliations import Reconciliation, Source, UnknownReconciliation
 from gateway.errors import LedgerUnavailable, NotFound
 from gateway.keys import Role
+from gateway.uploads import UPLOAD_BYTES_MAX, own_name
 from gateway.web.invoice_view import head_of, view_of
 from gateway.web.page import Page, see
 
 _FINANCE: frozenset[Role] = frozenset({"finance"})
-_FILE_BYTES_MAX = 256 << 20
-_CHUNK_BYTES = 1 << 20
 
 
 class InvoicesPage(Page):
@@ -25,7 +22,7 @@ class InvoicesPage(Page):
 
     roles: ClassVar[frozenset[Role]] = _FINANCE
     title: ClassVar[str] = "Invoices"
-    body_bytes_max: ClassVar[int] = _FILE_BYTES_MAX
+    body_bytes_max: ClassVar[int] = UPLOAD_BYTES_MAX
 
     def get(self) -> Response:
         """Show them."""
@@ -36,9 +33,11 @@ class InvoicesPage(Page):
         file = request.files.get("file")
         if file is None or not file.filename:
             return self._shown("Choose a file first.")
-        source = Source(g.key.name, _name(file.filename), _sha256(file))
+        stream: Any = file.stream
+        source = Source(g.key.name, own_name(file.filename), hashlib.file_digest(stream, "sha256").hexdigest())
+        stream.seek(0)
         try:
-            added = self.parts.ledger.reconciliations.add(read_invoice(cast("BinaryIO", file.stream), self.parts.prices), source)
+            added = self.parts.ledger.reconciliations.add(read_invoice(stream, self.parts.prices), source)
         except BadInvoice as error:
             return self._shown(f"{source.file_name}: {error}.")
         except Unavailable as error:
@@ -74,16 +73,3 @@ class InvoicePage(Page):
             return self.parts.ledger.reconciliations.get(name)
         except UnknownReconciliation as error:
             raise NotFound(f"There is no invoice {name!r}.") from error
-
-
-def _name(sent: str) -> str:
-    """A file's own name, without folders and without what no database keeps."""
-    return PurePosixPath(sent.replace("\\", "/").replace("\0", "")).name or "invoice"
-
-
-def _sha256(file: FileStorage) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.stream.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    file.stream.seek(0)
-    return digest.hexdigest()
