@@ -16,7 +16,7 @@ from providers.images import Image
 
 
 class BudgetSpent(Exception):
-    """The experiment's own budget has no room for this call, which was not made."""
+    """The experiment's own budget has no room for this call, or somebody has ended it. The call was not made."""
 
 
 class NotNow(Exception):
@@ -36,13 +36,16 @@ def spent(budgets: Iterable[BudgetStatus], terms: Terms) -> Money | None:
     return next((status.committed for status in budgets if budget and status.budget.name == budget.name), None)
 
 
-def check_spare_room(ledger: Ledger) -> None:
-    """Leave clients their money: the budgets that they need too must be less than half used.
+def check_spare_room(ledger: Ledger, terms: Terms) -> None:
+    """Leave clients their money: the budgets that they need too must be less than half used, and the experiment's own must stand.
 
     Raises:
-        NotNow: one is not.
+        NotNow, BudgetSpent: one is not; it does not.
     """
-    for status in ledger.budgets():
+    budgets, own = ledger.budgets(), budget_of(terms)
+    if own and all(status.budget.name != own.name for status in budgets):
+        raise BudgetSpent("its budget was ended")
+    for status in budgets:
         shared = status.budget.scope in {"global", "provider"}
         if shared and 2 * status.committed.nanos >= status.budget.limit.nanos:
             raise NotNow(f"the budget {status.budget.name} is half used")
@@ -63,7 +66,9 @@ def ask(dispatcher: Dispatcher, image: Image, terms: Terms, arm: Arm) -> ArmAnsw
         outcome = dispatcher.detect(image, options, bill, started + dispatcher.time_limit_s(options))
     except BudgetExhausted as error:
         own = budget_of(terms)
-        raise (BudgetSpent if own and error.members.get("budget") == own.name else NotNow)(error.detail) from error
+        if own and error.members.get("budget") == own.name:
+            raise BudgetSpent("its budget is spent") from error
+        raise NotNow(error.detail) from error
     except GatewayError as error:
         return ArmAnswer(error=error.code, latency_ms=(time.monotonic() - started) * 1000)
     if outcome.degraded:

@@ -179,13 +179,13 @@ class LiveExperiments:
             try:
                 for arm in terms.arms:
                     if arm.name not in answers:
-                        check_spare_room(self._ledger)
+                        check_spare_room(self._ledger, terms)
                         answers[arm.name] = ask(self._behind, image, terms, arm)
             except NotNow:
                 self._note_shed(experiment)
                 return
-            except BudgetSpent:
-                self._stop(experiment, "its budget is spent")
+            except BudgetSpent as error:
+                self._stop(experiment, str(error))
                 return
             self._keep(experiment, image, Observation(image.digest, unit, image.width, image.height, answers))
             self._note_done(terms.name, image.digest)

@@ -47,6 +47,18 @@ def test_a_shadows_spend_stops_at_its_own_budget_and_so_does_the_experiment(lab_
     assert toys[1].asked == 3
 
 
+def test_a_shadow_whose_budget_somebody_ends_asks_nobody_any_more(lab_of, toys):
+    lab = lab_of(*toys)
+    lab.run(terms(Arm("live"), Arm("google", ("google",)), mode="shadow", budget=CENT))
+    lab.ask(0, providers="amazon")
+    lab.settle()
+    lab.ledger.delete_budget("experiment.trial")
+    lab.ask(1, providers="amazon")
+    lab.settle()
+    assert toys[1].asked == 1
+    assert lab.store.get("trial").stopped_because == "its budget was ended"
+
+
 def test_a_client_does_not_wait_for_a_shadow_that_hangs(lab_of):
     over = threading.Event()
     hanging = Toy("google", lambda _: over.wait(30) and None)
