@@ -41,6 +41,7 @@ from gateway.metering import Meter
 from gateway.monitoring.canary import Canary, CanarySchedule
 from gateway.monitoring.model import ModelNumbers
 from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.process import ProcessNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
 from gateway.monitoring.watch import QualityWatch
@@ -153,7 +154,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         comparisons=comparisons,
         explorer=explorer,
     )
-    store = ExperimentStore(database)
+    store, answers = ExperimentStore(database), AnswerStore(database, settings.answers_kept_days)
+    lost = {"usage": lambda: ledger.usage_lost, "answers": lambda: answers.lost, "comparisons": lambda: comparisons.lost}
     return Parts(
         settings=settings,
         database=database,
@@ -169,7 +171,8 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         experiments=store,
         live=LiveExperiments(store, pictures, comparisons, ledger, dispatcher, behind, busy=max(settings.threads // 4, 1)),
         money_numbers=MoneyNumbers(ledger, reads),
-        answers=AnswerStore(database, settings.answers_kept_days),
+        process_numbers=ProcessNumbers(ledger, lost),
+        answers=answers,
         quality=QualityNotes(database, pictures),
         watch=QualityWatch(
             database, Webhook(settings.alert_webhook_url, settings.alert_webhook_secret), reference=settings.drift_reference

@@ -20,6 +20,7 @@ from gateway.limits import RateLimits
 from gateway.monitoring.canary import CanarySchedule
 from gateway.monitoring.model import ModelNumbers
 from gateway.monitoring.money import MoneyNumbers
+from gateway.monitoring.process import ProcessNumbers
 from gateway.monitoring.quality import QualityNotes
 from gateway.monitoring.tracing import Tracing
 from gateway.monitoring.watch import QualityWatch
@@ -51,6 +52,7 @@ class Parts:
     experiments: ExperimentStore
     live: LiveExperiments
     money_numbers: MoneyNumbers
+    process_numbers: ProcessNumbers
     answers: AnswerStore
     quality: QualityNotes
     watch: QualityWatch
@@ -70,6 +72,7 @@ class Parts:
         self.alerts.close()
         if self.canary:
             self.canary.close()
+        self.process_numbers.close()
         if self.model_numbers:
             self.model_numbers.close()
         if self.explorer:

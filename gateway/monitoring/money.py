@@ -28,7 +28,6 @@ LIMIT = gauge("gateway_budget_limit_usd", "Limit of a budget's window.", "budget
 COMMITTED = gauge("gateway_budget_committed_usd", "Settled, held or unknown in a budget's present window.", "budget", across="mostrecent")
 LEFT = gauge("gateway_budget_left_usd", "What may still be spent in a budget's present window.", "budget", across="mostrecent")
 READ_AT = gauge("gateway_ledger_read_timestamp_seconds", "When the amounts were read, Unix time.", across="mostrecent")
-READY = gauge("gateway_ledger_ready", "1 where money can be recorded; 0 as soon as one process can't.", across="livemin")
 
 
 class MoneyNumbers:
@@ -41,11 +40,9 @@ class MoneyNumbers:
         self._monotonic = monotonic
         self._read_again_at = 0.0
         self._reading = threading.Lock()
-        READY.set(1)
 
     def refresh(self) -> None:
         """Read again, unless that was done a moment ago or is being done."""
-        READY.set(0 if self._ledger.problem else 1)
         if not self._reading.acquire(blocking=False):
             return
         try:

@@ -49,7 +49,6 @@ def test_amounts_are_those_of_the_ledger_to_the_cent(ledger, money):
     assert now['gateway_held_usd{provider="rekognition"}'] == 0.001
     assert now['gateway_budget_left_usd{budget="team"}'] == 49.997
     assert now['gateway_budget_limit_usd{budget="team"}'] == 50
-    assert now["gateway_ledger_ready"] == 1
 
 
 def test_scraping_often_reads_the_ledger_every_five_seconds_at_most(ledger, money, clock):
