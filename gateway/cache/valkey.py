@@ -41,7 +41,11 @@ class Valkey:
         self._folder = Path(tempfile.mkdtemp(prefix="vision-gateway-"))  # nobody else may look into it
         self._socket = self._folder / "valkey.sock"
         self.url = f"unix://{self._socket}"
-        self._process = self._start()
+        try:
+            self._process = self._start()
+        except OSError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         self._started = monotonic()
 
     @property
