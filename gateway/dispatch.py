@@ -15,7 +15,7 @@ from gateway.exploring import Explorer
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
 from gateway.judge import Given, Judge
 from gateway.line import Line
-from gateway.metering import Bill, Meter
+from gateway.metering import Bill
 from gateway.monitoring.stages import stage
 from gateway.monitoring.traffic import note_attempts
 from gateway.outcome import KEPT, Outcome
@@ -71,6 +71,7 @@ class Dispatcher:
         """
         self.lines = {line.name: line for line in lines}
         self.sharing = sharing
+        self._meter = lines[0].meter  # one a process: every line has it
         self._judge = judge or Judge(OnlyRules(list(self.lines), [line.name for line in lines if line.paid]))
         self._pacing = pacing
         self._comparisons = comparisons
@@ -167,10 +168,6 @@ class Dispatcher:
             self.sharing.close()
         for line in self.lines.values():
             line.close()
-
-    @property
-    def _meter(self) -> Meter:
-        return next(iter(self.lines.values())).meter
 
     def _ask_in_turn(self, race: Race, route: Route, options: Options) -> Leg:
         """The first answer of the route's steps, the next asked where the one before fails or is late."""
