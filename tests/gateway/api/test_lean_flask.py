@@ -57,7 +57,8 @@ def test_what_stands_before_a_resource_may_answer_instead_of_it():
 
 
 def test_nothing_is_hung_on_where_it_would_be_passed_over(tmp_path):
-    app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/gateway.db", spool=tmp_path / "spool", providers=()), {})
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/gateway.db", spool=tmp_path / "spool", providers=("google_vision",))
+    app = create_app(settings, {"GATEWAY_GOOGLE_VISION_INSECURE": "true", "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9"})
     try:
         hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs, app.url_value_preprocessors)
         assert {blueprint for hook in hooks for blueprint, functions in hook.items() if functions} <= {None}
