@@ -55,8 +55,7 @@ class Readiness(GatewayResource):
     def get(self) -> Response:
         """Ask each dependency."""
         providers = {name: line.provider.health() for name, line in self.parts.dispatcher.lines.items()}
-        problem = self.parts.ledger.problem
-        dependencies = {"database": self._database(), "ledger": DependencyOut(ready=problem is None, detail=problem or "")}
+        dependencies = {"database": self._database(), "ledger": self._ledger()}
         dependencies |= {name: DependencyOut(ready=health.ready, detail=health.detail) for name, health in providers.items()}
         if (sharing := self.parts.dispatcher.sharing) is not None:
             away = sharing.results.store.problem()
@@ -65,6 +64,11 @@ class Readiness(GatewayResource):
         all_well = all(dependency.ready for dependency in dependencies.values())
         status: Literal["ready", "degraded", "not_ready"] = "ready" if all_well else "degraded" if can_answer else "not_ready"
         return json_response(ReadinessOut(status=status, dependencies=dependencies), 200 if can_answer else 503)
+
+    def _ledger(self) -> DependencyOut:
+        problem, doubt = self.parts.ledger.problem, self.parts.ledger.clock_doubt
+        hint = f"{doubt}; if it is right, run `vision-gateway ledger confirm-clock`" if doubt else ""
+        return DependencyOut(ready=problem is None, detail=problem or hint)
 
     def _database(self) -> DependencyOut:
         try:
