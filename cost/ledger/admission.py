@@ -1,6 +1,7 @@
 """Reserve: may this call be made? Its exact price against every budget that applies and the request's own ceiling, all or nothing."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from cost.ledger.book import Book
 from cost.ledger.errors import BudgetExhausted, NotPriced, OverMaxCost, Shortfall
@@ -98,22 +99,7 @@ def _shortfall(window: WindowRow, budget: Budget, needed: Money) -> Shortfall:
 
 
 def _write_down(book: Book, sheet: PriceSheet, hold: Hold, priced: Priced) -> AttemptRow:
-    row = {
-        "id": hold.attempt_id,
-        "request_id": hold.request_id,
-        "client": hold.client,
-        "tags": tags_text(hold.tags),
-        "provider": hold.provider,
-        "features": features_text(hold.features),
-        "state": "reserved",
-        "price_nanos": priced.total.nanos,
-        "cost_nanos": None,
-        "outcome": None,
-        "provider_request_id": None,
-        "reserved_at_us": book.now_us,
-        "deadline_at_us": book.now_us + duration_us(hold.timeout_s) + DEADLINE_MARGIN_US,
-        "ended_at_us": None,
-    }
+    row = _row_of(book, hold, priced.total)
     lines = []
     for number, line in enumerate(priced.lines):
         counter = book.counter(sheet, line.tier_group)
@@ -141,6 +127,26 @@ def _write_down(book: Book, sheet: PriceSheet, hold: Hold, priced: Priced) -> At
     book.add_attempt(attempt)
     book.chain.add("reserve", hold.attempt_id, book.now_us, priced.total.nanos, facts=attempt_facts(row, lines, window_ids))
     return attempt
+
+
+def _row_of(book: Book, hold: Hold, price: Money) -> dict[str, Any]:
+    """The attempt as it begins."""
+    return {
+        "id": hold.attempt_id,
+        "request_id": hold.request_id,
+        "client": hold.client,
+        "tags": tags_text(hold.tags),
+        "provider": hold.provider,
+        "features": features_text(hold.features),
+        "state": "reserved",
+        "price_nanos": price.nanos,
+        "cost_nanos": None,
+        "outcome": None,
+        "provider_request_id": None,
+        "reserved_at_us": book.now_us,
+        "deadline_at_us": book.now_us + duration_us(hold.timeout_s) + DEADLINE_MARGIN_US,
+        "ended_at_us": None,
+    }
 
 
 def _reservation(attempt: AttemptRow) -> Reservation:

@@ -109,7 +109,6 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
     """The answer that a client reads."""
     options = outcome.options
     image = outcome.image
-    expected = outcome.expected
     return DetectionsOut(
         id=outcome.id,
         request_id=request_id,
@@ -134,22 +133,27 @@ def write_outcome(outcome: Outcome, request_id: str) -> DetectionsOut:
             )
             for attempt in outcome.attempts
         ],
-        routing=RoutingOut(
-            strategy=options.strategy,
-            policy=expected.policy if expected else None,
-            expected_quality=round(expected.quality, 3) if expected and expected.quality is not None else None,
-            quality_means=expected.target if expected else None,
-            considered=[
-                ConsideredOut(
-                    provider=one.provider,
-                    price_usd=None if one.price is None else str(one.price),
-                    latency_ms_p95=one.latency_ms_p95,
-                    decision=one.decision,
-                    reason=one.reason,
-                )
-                for one in outcome.considered
-            ],
-        ),
+        routing=_routing_out(outcome),
+    )
+
+
+def _routing_out(outcome: Outcome) -> RoutingOut:
+    expected = outcome.expected
+    return RoutingOut(
+        strategy=outcome.options.strategy,
+        policy=expected.policy if expected else None,
+        expected_quality=round(expected.quality, 3) if expected and expected.quality is not None else None,
+        quality_means=expected.target if expected else None,
+        considered=[
+            ConsideredOut(
+                provider=one.provider,
+                price_usd=None if one.price is None else str(one.price),
+                latency_ms_p95=one.latency_ms_p95,
+                decision=one.decision,
+                reason=one.reason,
+            )
+            for one in outcome.considered
+        ],
     )
 
 
