@@ -1,7 +1,8 @@
 """The calibrated vote on boxes: how likely a thing is there, given who drew a box around it, how surely, and who drew none.
 
 A provider's confidence says nothing by itself (0.4 of one may be right more often than 0.8 of another), and a second provider's silence
-says as much as its voice. One small logistic regression for each set of providers that have answered knows both.
+says as much as its voice. One small logistic regression for each set of providers that have answered knows both; and that a box which
+lies over a surer one is seldom another thing, but the same drawn badly or by another name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Boxes = Sequence[Drawn]
 FOLDS = 5
 STEPS = 12
 PULL = np.array([1.0, 1.0, 0.3])  # pseudo-observations on: it drew, its confidence, both against its silence
-EARLY_CHANCE = 0.5
+PULL_COVERED = 1.0  # the same on what a surer box in its place says
 CHANCE_MIN = 0.04  # a box that is right more seldom than this is no vote: a detector tells a hundred of them
 FACTS = 5
 STAKE = FACTS - 1  # the last of them
@@ -50,9 +51,9 @@ class BoxVotes:
     """Weights for each set of providers.
 
     Attributes:
-        weights: state -> (1 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely. The bias is
-            moved so that a half is where showing a box begins to pay: where half of all things are missed, one that is there with
-            a chance of 0.3 is better shown than left out.
+        weights: state -> (2 + 2 * providers,): a bias, then for each provider in alphabetical order: it drew, how surely; last, how far
+            a surer box covers it. The bias is moved so that a half is where showing a box begins to pay: where half of all things are
+            missed, one that is there with a chance of 0.3 is better shown than left out.
         counts: state -> how many things there are.
         usual: things on a mean picture.
     """
@@ -72,12 +73,14 @@ class BoxVotes:
         return tuple(sorted(told, key=lambda t: -t.chance))
 
     def things(self, answers: Mapping[str, Boxes]) -> tuple[Fused, ...]:
-        """Boxes of one thing brought together, each weighed by what its provider's boxes are worth alone."""
+        """Boxes of one thing brought together, each weighed by what its provider's are worth alone; till that is known, by its word."""
         votes = []
         for provider, boxes in answers.items():
             alone = self.weights.get(frozenset([provider]))
             for drawn in boxes:
-                chance = EARLY_CHANCE if alone is None else _sigmoid(alone[0] + alone[1] + alone[2] * _surety(drawn.confidence))
+                chance = _sigmoid(
+                    _surety(drawn.confidence) if alone is None else alone[0] + alone[1] + alone[2] * _surety(drawn.confidence)
+                )
                 if chance >= CHANCE_MIN:
                     votes.append(Vote(provider, drawn.label, chance, drawn.corners, drawn.confidence))
         return fuse(votes)
@@ -114,7 +117,7 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
     known = [len(true) for true in truth if true is not None]
     votes = BoxVotes({}, {}, np.mean(known).item() if known else 0.0)
     for state in sorted((s for s in states if s), key=len):
-        things: list[Fused] = []
+        designs: list[Floats] = []
         right: list[bool] = []
         picture: list[int] = []
         true_boxes: list[int] = []
@@ -123,12 +126,12 @@ def fit_boxes(answers: Mapping[str, Sequence[Boxes | None]], truth: Sequence[Box
                 continue
             here = votes.things({p: answers[p][i] or () for p in sorted(state)})
             hits = matched([Drawn(t.label, t.corners) for t in here], true)
-            things += here
+            designs.append(_design(here, sorted(state)))
             right += hits
             picture += [len(true_boxes)] * len(here)
             true_boxes.append(len(true))
-        if len(things) >= MIN_BOXES:
-            design = _design(things, sorted(state))
+        if len(right) >= MIN_BOXES:
+            design = np.concatenate(designs)
             weights = _logistic(design, np.array(right, dtype=np.float64))
             weights[0] += _shift(design @ weights, np.array(true_boxes))
             count = _count(design @ weights, np.array(picture), np.array(true_boxes))
@@ -201,20 +204,32 @@ def _surety(confidence: float | None) -> float:
 
 
 def _design(things: Sequence[Fused], providers: Sequence[str]) -> Floats:
-    """(things, 1 + 2 * providers): a constant, then whether each drew a box around it, and how surely."""
-    x = np.zeros((len(things), 1 + 2 * len(providers)))
+    """(things, 2 + 2 * providers) of one picture: a constant; whether each drew a box around it, and how surely; how far it is covered."""
+    x = np.zeros((len(things), 2 + 2 * len(providers)))
     x[:, 0] = 1.0
     place = {p: 1 + 2 * k for k, p in enumerate(providers)}
     for row, thing in enumerate(things):
         for vote in thing.votes:
             x[row, place[vote.provider]] = 1.0
             x[row, place[vote.provider] + 1] = _surety(vote.confidence)
+    x[:, -1] = _covered(things)
     return x
+
+
+def _covered(things: Sequence[Fused]) -> Floats:
+    """(things,) each one's greatest overlap with a surer one, of whatever label; things surest first."""
+    corners = np.array([t.corners for t in things]).reshape(-1, 1, 4)
+    low, high = corners[..., :2], corners[..., 2:]
+    area = np.prod(high - low, axis=2)
+    both = np.prod(np.maximum(np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1)), 0.0), axis=2)
+    overlaps = both / np.maximum(area + area.T - both, 1e-9)
+    covered: Floats = np.tril(overlaps, -1).max(axis=1, initial=0.0)
+    return covered
 
 
 def _logistic(x: Floats, right: Floats) -> Floats:
     """Newton's method on the penalised likelihood."""
-    pull = np.concatenate([PULL[:1], np.tile(PULL[1:], (x.shape[1] - 1) // 2)])
+    pull = np.concatenate([PULL[:1], np.tile(PULL[1:], (x.shape[1] - 2) // 2), [PULL_COVERED]])
     weights = np.zeros(x.shape[1])
     for _ in range(STEPS):
         p = special.expit(x @ weights)

@@ -141,8 +141,8 @@ def test_what_a_single_label_says_is_no_evidence_of_boxes(policies):
         assert policy.states[everybody].worth.shape == (1 + FACTS + 4 * len(everybody), 1)
 
 
-def test_a_policy_of_boxes_by_a_release_that_read_each_label_is_refused(policies):
+def test_a_policy_of_boxes_by_a_release_that_did_not_know_what_covers_a_box_is_refused(policies):
     artefact = to_json(policies[0])
     assert from_json(artefact).boxes is not None
-    with pytest.raises(BadArtefact, match="version 4 of boxes"):
-        from_json({**artefact, "version": 4})
+    with pytest.raises(BadArtefact, match="version 5 of boxes"):
+        from_json({**artefact, "version": 5})

@@ -33,6 +33,32 @@ def test_silence_of_one_who_sees_nearly_everything_speaks_against_a_box():
     assert by_label["dog"] > 0.5 > by_label["cat"]
 
 
+def test_a_box_over_a_surer_one_is_thought_to_be_the_same_thing_drawn_again():
+    rng = np.random.default_rng(0)
+    askew, surer = (0.1, 0.1, 0.4, 0.6), Drawn("dog", HERE, 0.9)
+    answers, truth = {"alone": []}, []
+    for _ in range(300):
+        covered, there = rng.random() < 0.5, rng.random() < 0.8
+        answers["alone"].append((surer, Drawn("cat", askew, 0.6)) if covered else (Drawn("cat", THERE, 0.6),))
+        truth.append((Drawn("dog", HERE),) if covered else (Drawn("cat", THERE),) * there)
+    votes = fit_boxes(answers, truth, [frozenset({"alone"})])
+    chance = {drawn: thing.chance for drawn in (askew, THERE) for thing in combined_cats(votes, surer, drawn)}
+    assert chance[THERE] > 0.5 > chance[askew]
+
+
+def combined_cats(votes, surer, drawn):
+    return [thing for thing in votes.combine({"alone": (surer, Drawn("cat", drawn, 0.6))}) if thing.label == "cat"]
+
+
+def test_boxes_without_an_area_cover_nothing():
+    answers, truth = pictures()
+    votes = fit_boxes(answers, truth, STATES)
+    flat = Drawn("dog", (0.2, 0.2, 0.2, 0.3), 0.9)
+    assert [t.chance for t in votes.combine({"careful": (flat, flat)})] == pytest.approx(
+        [votes.combine({"careful": (flat,)})[0].chance] * 2
+    )
+
+
 def test_what_the_combination_shows_is_at_least_as_good_as_either_alone():
     answers, truth = pictures()
     _, rewards, facts = fused_rewards(answers, truth, STATES)
