@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ from gateway.monitoring import counting, numbers
 from gateway.monitoring.folder import VARIABLE
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry, Metric
+
+_AGAIN_S = 0.01
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
@@ -44,7 +47,19 @@ class _Shown:
             multiprocess.MultiProcessCollector(self._kept)  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterator["Metric"]:
-        for family in self._kept.collect():
+        for family in _whole(self._kept):
             family.samples = [sample for sample in family.samples if not math.isnan(sample.value)]
             if family.samples:
                 yield family
+
+
+def _whole(kept: "CollectorRegistry") -> list["Metric"]:
+    """All families. A worker that has just started, or ended, may be making a file or giving it up: then they are read again."""
+    for tries_left in (2, 1, 0):
+        try:
+            return list(kept.collect())
+        except (FileNotFoundError, struct.error, RuntimeError):  # gone, still empty, still too short: prometheus_client's own words
+            if not tries_left:
+                raise
+            time.sleep(_AGAIN_S)
+    raise AssertionError("unreachable")
