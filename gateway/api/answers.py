@@ -45,15 +45,15 @@ class FeedbackIn(BaseModel):
 class FeedbackOut(BaseModel):
     """What was noted."""
 
-    id: str
-    verdict: Literal["correct", "wrong"]
+    id: Annotated[str, Field(description="Of the answer.")]
+    verdict: Annotated[Literal["correct", "wrong"], Field(description="As it was sent.")]
     records: Annotated[int, Field(description="Comparison records that it is part of now.")]
 
 
 class AnswerOut(DetectionsOut):
     """An answer as it was given, and what its client thought of it."""
 
-    feedback: FeedbackIn | None = None
+    feedback: Annotated[FeedbackIn | None, Field(description="The latest that its client sent, if any.")] = None
 
 
 class AnswerOfId(GatewayResource):

@@ -28,9 +28,9 @@ class ScopeIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: str | None = None
-    client: str | None = None
-    tag: Annotated[str | None, Field(description="key:value")] = None
+    provider: Annotated[str | None, Field(description="Calls to this provider alone.")] = None
+    client: Annotated[str | None, Field(description="Calls of this key's name alone.")] = None
+    tag: Annotated[str | None, Field(description="Calls with this tag alone: key:value.")] = None
 
 
 class BudgetIn(BaseModel):
@@ -39,9 +39,11 @@ class BudgetIn(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     scope: ScopeIn = ScopeIn()
-    period: Literal["day", "week", "month"] = "month"
-    timezone: Annotated[str, Field(description="IANA name", max_length=64)] = "UTC"
-    limit_usd: Dollars
+    period: Annotated[Literal["day", "week", "month"], Field(description="When it starts anew.")] = "month"
+    timezone: Annotated[str, Field(description="IANA name, such as Europe/Berlin: in which the period begins and ends.", max_length=64)] = (
+        "UTC"
+    )
+    limit_usd: Annotated[Dollars, Field(description="Never exceeded: the exact price is held before a call.")]
     when_exhausted: Annotated[
         Literal["degrade", "reject"], Field(description="degrade: the in-house model answers; reject: 402 budget_exhausted")
     ] = "degrade"
@@ -52,27 +54,27 @@ class BudgetIn(BaseModel):
 class WindowOut(BaseModel):
     """Half-open: starts_at <= instant < ends_at."""
 
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Annotated[datetime, Field(description="The first instant that counts.")]
+    ends_at: Annotated[datetime, Field(description="The first that does not.")]
 
 
 class BudgetOut(BaseModel):
     """A budget and what its present window has seen."""
 
     name: str
-    scope: dict[str, str]
-    period: str
-    timezone: str
-    limit_usd: Usd
-    when_exhausted: str
-    pacing: bool
+    scope: Annotated[dict[str, str], Field(description="Whose calls count: provider, client or tag; everybody's where it is empty.")]
+    period: Annotated[str, Field(description="day, week, month; lifetime for an experiment's.")]
+    timezone: Annotated[str, Field(description="In which the period begins and ends.")]
+    limit_usd: Annotated[Usd, Field(description="Never exceeded.")]
+    when_exhausted: Annotated[str, Field(description="degrade: the in-house model answers; reject: 402 budget_exhausted.")]
+    pacing: Annotated[bool, Field(description="Whether what is left is spread over the window.")]
     multiplier: Annotated[float | None, Field(description="Quality that a dollar must bring now, where the budget is paced.")] = None
-    alert_at: list[float]
+    alert_at: Annotated[list[float], Field(description="Fractions of the limit at which an alert is sent.")]
     window: WindowOut
-    settled_usd: Usd
-    reserved_usd: Usd
-    unknown_usd: Usd
-    remaining_usd: Usd
+    settled_usd: Annotated[Usd, Field(description="Billed in this window, with corrections.")]
+    reserved_usd: Annotated[Usd, Field(description="Held for calls that run.")]
+    unknown_usd: Annotated[Usd, Field(description="May have been billed; counts as spent until reconciled.")]
+    remaining_usd: Annotated[Usd, Field(description="The limit less the three above: what may still be spent.")]
     forecast_usd: Annotated[Usd, Field(description="At the window's end, if the rest goes as it went so far.")]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from flask import Response, request
 from pydantic import BaseModel, Field
@@ -35,31 +35,37 @@ class EntryOut(SumsOut):
     """One row of the ledger, with what it adds to the sums of any report."""
 
     day: str = Field(description="The UTC day it belongs to; a correction's may be long before `at`.")
-    at: datetime
-    kind: Literal["call", "correction", "in_house", "hit", "joined"]
+    at: Annotated[datetime, Field(description="When it was written, in UTC.")]
+    kind: Annotated[
+        Literal["call", "correction", "in_house", "hit", "joined"],
+        Field(
+            description="call: paid. correction: booked by a reconciliation or at a tier's edge. in_house: the in-house model "
+            "answered. hit, joined: nobody was asked."
+        ),
+    ]
     provider: str
     sku: str
     region: str
     feature: str
     client: str
-    tags: dict[str, str]
+    tags: Annotated[dict[str, str], Field(description="Of the request and of its key.")]
     state: Literal["", "reserved", "settled", "unknown"] = Field(
         description="Of a paid call. A released one cost nothing and is not listed."
     )
     reason: str = Field(description="Of a correction, or how a call ended.")
-    units: int
-    list_price_usd: Usd
+    units: Annotated[int, Field(description="Of the SKU, charged or not.")]
+    list_price_usd: Annotated[Usd, Field(description="Of a unit, without free units and volume.")]
     request_id: str
-    provider_request_id: str
-    id: str
+    provider_request_id: Annotated[str, Field(description="The provider's own, where it told one.")]
+    id: Annotated[str, Field(description="Of the call; its SKUs share it.")]
     line: int = Field(description="Counts the SKUs of a call.")
-    price_version: str
+    price_version: Annotated[str, Field(description="Of the price sheet that it was priced by.")]
 
 
 class EntriesOut(BaseModel):
     """A page, newest day first; `total` is that of all rows that meet the filter."""
 
-    entries: list[EntryOut]
+    entries: Annotated[list[EntryOut], Field(description="Rows of the ledger.")]
     next: str | None = Field(None, description="The `cursor` of the following page; missing on the last.")
     total: SumsOut
 

@@ -56,15 +56,17 @@ class SumsOut(BaseModel):
     """Sums over rows of the ledger."""
 
     calls: Annotated[int, Field(description="Paid attempts and in-house answers; by SKU, a call with two SKUs counts for both.")]
-    billed_units: int
+    billed_units: Annotated[int, Field(description="Units that were charged: one picture and one feature each, as the provider counts.")]
     cost_usd: Annotated[Usd, Field(description="Settled, with corrections: the spend.")]
     reserved_usd: Annotated[Usd, Field(description="Held for calls that run.")]
     unknown_usd: Annotated[Usd, Field(description="May have been billed; counts as spent until reconciled.")]
     imputed_usd: Annotated[Usd, Field(description="What in-house answers cost; no invoice.")]
     avoided_usd: Annotated[Usd, Field(description="What answers that nobody billed would have cost: the three below.")]
-    avoided_cache_usd: Usd
+    avoided_cache_usd: Annotated[Usd, Field(description="Answers that were kept.")]
     avoided_joined_usd: Annotated[Usd, Field(description="Requests that waited for an identical one.")]
-    avoided_in_house_usd: Usd
+    avoided_in_house_usd: Annotated[
+        Usd, Field(description="Answers of the in-house model, at the price of the first cloud that routing would have asked.")
+    ]
 
 
 class CostRowOut(SumsOut):
@@ -76,7 +78,7 @@ class CostRowOut(SumsOut):
 class CostsOut(BaseModel):
     """A report: streamed, whatever its length, from one moment of the ledger."""
 
-    rows: list[CostRowOut]
+    rows: Annotated[list[CostRowOut], Field(description="A row for each group.")]
     total: SumsOut
 
 

@@ -32,15 +32,15 @@ class ArmIn(_Strict):
     providers: Annotated[
         list[str] | None, BeforeValidator(_listed), Field(description="Who may be asked; everybody where it is empty.")
     ] = None
-    strategy: Strategy | None = None
+    strategy: Annotated[Strategy | None, Field(description="By which its provider is chosen; auto by default.")] = None
     weight: Annotated[float, Field(ge=0, le=1_000_000, description="Share of a split, beside the other arms' weights.")] = 1.0
 
 
 class StopIn(_Strict):
     """When it ends by itself."""
 
-    pictures: Annotated[int | None, Field(ge=1)] = None
-    days: Annotated[float | None, Field(gt=0, le=3650)] = None
+    pictures: Annotated[int | None, Field(description="After so many pictures.", ge=1)] = None
+    days: Annotated[float | None, Field(description="After so many days.", gt=0, le=3650)] = None
     decided: Annotated[bool, Field(description="As soon as the verdict is no longer open.")] = False
     difference: Annotated[float, Field(gt=0, lt=1, description="The smallest difference of quality that would matter.")] = 0.02
 
@@ -56,12 +56,16 @@ class ExperimentIn(_Strict):
             " are asked beside. paired: every arm is asked about every picture, beside the requests."
         ),
     ]
-    arms: Annotated[list[ArmIn], Field(min_length=2, max_length=6)]
+    arms: Annotated[
+        list[ArmIn], Field(description="What is compared; of shadow the first is what clients get anyway.", min_length=2, max_length=6)
+    ]
     unit: Annotated[Literal["client", "subject", "image"], Field(description="What always stays in one arm.")] = "image"
     reference: Annotated[str | None, Field(description="Whose answers count as right: a provider, truth, or none.")] = None
-    sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    sample_rate: Annotated[float, Field(description="Share of the pictures that takes part.", gt=0, le=1)] = 1.0
     budget_usd: Annotated[Dollars | None, Field(description="Of everything asked beside the requests: a hard limit, once for all.")] = None
-    features: Annotated[list[Feature], BeforeValidator(_listed), Field(min_length=1)] = ["objects"]
+    features: Annotated[
+        list[Feature], BeforeValidator(_listed), Field(description="Only requests for one of these take part.", min_length=1)
+    ] = ["objects"]
     stop: StopIn = StopIn()
     min_confidence: Annotated[Share, Field(description="What is less sure is not compared.")] = 0.5
     iou_min: Annotated[float, Field(gt=0, le=1, description="Overlap from which on two boxes are one thing.")] = 0.5
@@ -88,40 +92,40 @@ class ArmOut(_Strict):
     """An arm."""
 
     name: str
-    providers: list[str]
-    strategy: str
-    weight: float
+    providers: Annotated[list[str], Field(description="Who may be asked; everybody where it is empty.")]
+    strategy: Annotated[str, Field(description="By which one of them is chosen.")]
+    weight: Annotated[float, Field(description="Share of a split, beside the other arms' weights.")]
 
 
 class ExperimentOut(_Strict):
     """An experiment as it stands."""
 
     name: str
-    state: Literal["draft", "running", "stopped"]
-    mode: str
-    arms: list[ArmOut]
-    unit: str
-    reference: str | None = None
-    sample_rate: float
-    budget_usd: Usd | None = None
+    state: Annotated[Literal["draft", "running", "stopped"], Field(description="draft: may be changed. running. stopped: once for all.")]
+    mode: Annotated[str, Field(description="split, shadow or paired.")]
+    arms: Annotated[list[ArmOut], Field(description="What is compared.")]
+    unit: Annotated[str, Field(description="What always stays in one arm: client, subject or image.")]
+    reference: Annotated[str | None, Field(description="Whose answers count as right.")] = None
+    sample_rate: Annotated[float, Field(description="Share of the pictures that takes part.")]
+    budget_usd: Annotated[Usd | None, Field(description="A hard limit on everything asked beside the requests.")] = None
     spent_usd: Annotated[Usd | None, Field(description="Of the budget: settled, held and unknown.")] = None
-    features: list[Feature]
+    features: Annotated[list[Feature], Field(description="What is compared.")]
     stop: StopIn
-    min_confidence: float
-    iou_min: float
+    min_confidence: Annotated[float, Field(description="What is less sure is not compared.")]
+    iou_min: Annotated[float, Field(description="Overlap from which on two boxes are one thing.")]
     created_by: str
     created_at: datetime
     started_at: datetime | None = None
     stopped_at: datetime | None = None
-    stopped_because: str | None = None
-    pictures: int
+    stopped_because: Annotated[str | None, Field(description="Why it ended.")] = None
+    pictures: Annotated[int, Field(description="That have been compared.")]
     shed: Annotated[int, Field(description="Pictures left out because clients needed the time, or the money.")]
 
 
 class ExperimentsOut(_Strict):
     """All experiments, the newest first."""
 
-    experiments: list[ExperimentOut]
+    experiments: Annotated[list[ExperimentOut], Field(description="Drafts too.")]
 
 
 class VerdictIn(_Strict):
@@ -133,16 +137,16 @@ class VerdictIn(_Strict):
 class ThingIn(_Strict):
     """One thing that is on a picture."""
 
-    feature: Feature = "objects"
-    label: Annotated[str, Field(min_length=1, max_length=128)]
-    box: BoxOut | None = None
-    text: str | None = None
+    feature: Annotated[Feature, Field(description="What kind of thing.")] = "objects"
+    label: Annotated[str, Field(description="A canonical name, COCO's where one exists.", min_length=1, max_length=128)]
+    box: Annotated[BoxOut | None, Field(description="Where it is.")] = None
+    text: Annotated[str | None, Field(description="What is written there.")] = None
 
 
 class TruthIn(_Strict):
     """Everything that is on a picture."""
 
-    things: Annotated[list[ThingIn], Field(max_length=1_000)]
+    things: Annotated[list[ThingIn], Field(max_length=1_000, description="All of them; an empty list says that there is none.")]
 
 
 def experiment_out(one: Experiment, pictures: int, budgets: Sequence[BudgetStatus]) -> ExperimentOut:

@@ -24,32 +24,32 @@ from gateway.wire.answer import Usd
 class PastMonthOut(BaseModel):
     """A month that has ended, as it was forecast on the same day of it."""
 
-    month: str
-    forecast_usd: Usd
-    low_usd: Usd
-    high_usd: Usd
-    actual_usd: Usd
+    month: Annotated[str, Field(description="YYYY-MM.")]
+    forecast_usd: Annotated[Usd, Field(description="What was forecast on this day of it.")]
+    low_usd: Annotated[Usd, Field(description="The interval's lower end.")]
+    high_usd: Annotated[Usd, Field(description="Its upper end.")]
+    actual_usd: Annotated[Usd, Field(description="What it came to.")]
 
 
 class BacktestOut(BaseModel):
     """How such forecasts did: each past day's, from what was known before it."""
 
-    forecasts: int
+    forecasts: Annotated[int, Field(description="How many were made.")]
     covered: Annotated[float, Field(description="The share whose interval held what came; `coverage` is what is claimed.")]
     median_error: Annotated[float, Field(description="Of the month's spend, as a share of it.")]
-    months: list[PastMonthOut]
+    months: Annotated[list[PastMonthOut], Field(description="Months that have ended.")]
 
 
 class ForecastRow(BaseModel):
     """The month's end."""
 
     spent_usd: Annotated[Usd, Field(description="So far, with what is unknown.")]
-    forecast_usd: Usd
+    forecast_usd: Annotated[Usd, Field(description="At the month's end.")]
     low_usd: Annotated[Usd | None, Field(description="Missing where there are fewer than five days of history.")] = None
-    high_usd: Usd | None = None
-    history_days: int
+    high_usd: Annotated[Usd | None, Field(description="Its upper end.")] = None
+    history_days: Annotated[int, Field(description="Days that it is made from.")]
     method: Annotated[Literal["weekdays", "mean", "none"], Field(description="weekdays: from 14 days of history on; none: no history.")]
-    backtest: BacktestOut | None = None
+    backtest: Annotated[BacktestOut | None, Field(description="How such forecasts did; absent while there are too few days.")] = None
 
 
 class ProviderForecast(ForecastRow):
@@ -61,11 +61,11 @@ class ProviderForecast(ForecastRow):
 class ForecastOut(BaseModel):
     """A forecast."""
 
-    as_of: date
-    month: str
+    as_of: Annotated[date, Field(description="The UTC day it was made on.")]
+    month: Annotated[str, Field(description="YYYY-MM.")]
     days_left: Annotated[int, Field(description="Today included.")]
     coverage: Annotated[float, Field(description="How often the interval claims to hold.")]
-    rows: list[ProviderForecast]
+    rows: Annotated[list[ProviderForecast], Field(description="By provider.")]
     total: ForecastRow
 
 

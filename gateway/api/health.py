@@ -14,7 +14,7 @@ from gateway.reads import ReadTimedOut
 class LivenessOut(BaseModel):
     """Alive."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], Field(description="Always ok: otherwise there is no answer.")]
 
 
 class DependencyOut(BaseModel):
@@ -22,8 +22,8 @@ class DependencyOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ready: bool
-    detail: str
+    ready: Annotated[bool, Field(description="Whether it works now.")]
+    detail: Annotated[str, Field(description="Why not; empty where it does.")]
 
 
 class ReadinessOut(BaseModel):
@@ -32,7 +32,7 @@ class ReadinessOut(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Annotated[Literal["ready", "degraded", "not_ready"], Field(description="degraded: answers, but something is away.")]
-    dependencies: dict[str, DependencyOut]
+    dependencies: Annotated[dict[str, DependencyOut], Field(description="By name: database, ledger, cache and each enabled provider.")]
 
 
 class Liveness(GatewayResource):

@@ -34,7 +34,7 @@ class BreakEvenOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: str
+    provider: Annotated[str, Field(description="The cloud.")]
     pictures_a_month: Annotated[int | None, Field(description="From here on the machine is not dearer; absent: never.")] = None
     reason: Annotated[str | None, Field(description="Why there is none.")] = None
 
@@ -44,17 +44,17 @@ class InHouseOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    usd_per_hour: str
+    usd_per_hour: Annotated[str, Field(description="GATEWAY_LOCAL_MODEL_USD_PER_HOUR.")]
     hours: Annotated[float, Field(description="From the first day with an answer in the period until its end, or now.")]
-    pictures: int
+    pictures: Annotated[int, Field(description="Pictures that the in-house model answered.")]
     machine_usd: Annotated[Usd, Field(description="The price of those hours.")]
     imputed_usd: Annotated[Usd, Field(description="Of that, while it worked on pictures.")]
-    idle_usd: Usd
-    idle_share: Annotated[float, Field(ge=0, le=1)]
+    idle_usd: Annotated[Usd, Field(description="The rest: nobody asked.")]
+    idle_share: Annotated[float, Field(description="idle_usd over machine_usd, in [0, 1].", ge=0, le=1)]
     usd_per_picture: Annotated[Usd | None, Field(description="The machine's price over the pictures served.")] = None
     usd_per_picture_busy: Annotated[Usd | None, Field(description="The same on a machine that never waits.")] = None
     pictures_max: Annotated[int | None, Field(description="What it could have served in these hours.")] = None
-    break_even: list[BreakEvenOut]
+    break_even: Annotated[list[BreakEvenOut], Field(description="Each enabled cloud beside the machine.")]
 
 
 class InHouseCosts(GatewayResource):

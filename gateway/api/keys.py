@@ -22,7 +22,9 @@ class RateLimit(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    requests_per_s: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    requests_per_s: Annotated[
+        int | None, Field(description="Over all replicas; more is answered with 429 rate_limited.", ge=1, le=1_000_000)
+    ] = None
     pixels_per_s: Annotated[int | None, Field(ge=1, le=10**12, description="Of the pictures; a larger one passes alone.")] = None
 
 
@@ -32,11 +34,11 @@ class KeyIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(pattern=_NAME, description="Who calls: a backend, a team, a person.")]
-    role: Role
+    role: Annotated[Role, Field(description="app calls the API, finance reads and sets money, admin may do everything.")]
     tags: dict[Annotated[str, Field(pattern=_TAG_NAME)], Annotated[str, Field(pattern=_TAG_VALUE)]] = Field(
         default_factory=dict, max_length=TAGS_MAX, description="Carried into the ledger with every request of this key."
     )
-    rate_limit: RateLimit | None = None
+    rate_limit: Annotated[RateLimit | None, Field(description="None where it is absent.")] = None
 
 
 class KeyOut(BaseModel):
@@ -44,12 +46,12 @@ class KeyOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
+    id: Annotated[str, Field(description="The token's public part, after vg_.")]
     name: str
-    role: Role
-    tags: dict[str, str]
+    role: Annotated[Role, Field(description="app, finance or admin.")]
+    tags: Annotated[dict[str, str], Field(description="Carried into the ledger with every request.")]
     created_at: datetime
-    rate_limit: RateLimit | None = None
+    rate_limit: Annotated[RateLimit | None, Field(description="Absent where there is none.")] = None
 
 
 class NewKeyOut(KeyOut):
@@ -63,7 +65,7 @@ class KeyListOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    keys: list[KeyOut]
+    keys: Annotated[list[KeyOut], Field(description="The oldest first.")]
 
 
 class KeysOfAll(GatewayResource):

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway import errors
 from gateway.api.resource import OPEN, Description, GatewayResource, describes
+from gateway.api.words import explain
 from gateway.errors import GatewayError
 from gateway.keys import Role
 from gateway.wire.batch import IMAGES_MAX, NDJSON
@@ -74,6 +75,7 @@ class Document:
         models = {d.answers for *_, d in self._operations} | {d.body for *_, d in self._operations}
         named = sorted(((model, "serialization") for model in models if model), key=lambda pair: pair[0].__name__)
         _, schemas = models_json_schema([*named, (Problem, "serialization")], ref_template=_REF)  # type: ignore[list-item]
+        explain(schemas["$defs"])
         return {
             "openapi": "3.1.0",
             "info": {"title": f"vision-gateway{self._said}", "version": "1", "description": _INTRODUCTION},

@@ -21,7 +21,10 @@ class CircuitOut(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     feature: str
-    state: Literal["closed", "open", "half_open"]
+    state: Annotated[
+        Literal["closed", "open", "half_open"],
+        Field(description="closed: asked. open: left alone after failures. half_open: asked once, to see."),
+    ]
     reason: Annotated[
         str, Field(description="Why it is not closed, or why others are asked first: it has said that it was asked too often.")
     ]
@@ -33,8 +36,8 @@ class LatencyOut(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     feature: str
-    p50: float
-    p95: float
+    p50: Annotated[float, Field(description="The median, in milliseconds.")]
+    p95: Annotated[float, Field(description="95 % came within this time, in milliseconds.")]
 
 
 class PriceOut(BaseModel):
@@ -46,8 +49,8 @@ class PriceOut(BaseModel):
     usd: Annotated[Usd, Field(description="The marginal price of one unit at this month's units.")]
     free_units_left: Annotated[int, Field(description="This month.")]
     units_left_at_price: Annotated[int | None, Field(description="Until the next tier; absent: no end.")] = None
-    source: str
-    read_on: date
+    source: Annotated[str, Field(description="The page that the price was read on.")]
+    read_on: Annotated[date, Field(description="When.")]
     confirmed: Annotated[bool, Field(description="Whether the source states the figure.")]
 
 
@@ -57,14 +60,14 @@ class ProviderOut(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    enabled: bool
-    ready: bool
-    detail: str
-    features: list[Feature]
-    model: str | None = None
-    prices: list[PriceOut] = []
-    circuit: list[CircuitOut] = []
-    latency_ms: list[LatencyOut] = []
+    enabled: Annotated[bool, Field(description="Whether GATEWAY_PROVIDERS names it.")]
+    ready: Annotated[bool, Field(description="Whether it could answer now.")]
+    detail: Annotated[str, Field(description="Why not; empty where it could.")]
+    features: Annotated[list[Feature], Field(description="What it can be asked for.")]
+    model: Annotated[str | None, Field(description="Its model and version, where it is known before an answer.")] = None
+    prices: Annotated[list[PriceOut], Field(description="What the next unit of each SKU costs.")] = []
+    circuit: Annotated[list[CircuitOut], Field(description="Whether its calls pass, by feature.")] = []
+    latency_ms: Annotated[list[LatencyOut], Field(description="How long its answers took, by feature.")] = []
 
 
 class ProvidersOut(BaseModel):
@@ -72,7 +75,7 @@ class ProvidersOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    providers: list[ProviderOut]
+    providers: Annotated[list[ProviderOut], Field(description="All that there are.")]
 
 
 class Providers(GatewayResource):

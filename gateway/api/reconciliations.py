@@ -34,28 +34,35 @@ class UploadQuery(BaseModel):
 class CauseOut(BaseModel):
     """A part of a difference, and why it is there."""
 
-    cause: Literal["unknown_attempts", "other_user", "missing_rows", "free_tier", "price_changed", "rounding"]
-    units: int
-    amount_usd: Usd
-    detail: str
+    cause: Annotated[
+        Literal["unknown_attempts", "other_user", "missing_rows", "free_tier", "price_changed", "rounding"],
+        Field(
+            description="unknown_attempts: calls that may have been billed. other_user: billed, and no call of this gateway. "
+            "missing_rows: in the ledger, not in the invoice. free_tier, price_changed, rounding: the same units, "
+            "another price."
+        ),
+    ]
+    units: Annotated[int, Field(description="Of the difference.")]
+    amount_usd: Annotated[Usd, Field(description="Of the difference; positive where the invoice has more.")]
+    detail: Annotated[str, Field(description="In words.")]
 
 
 class FindingOut(BaseModel):
     """One day, SKU and region. Differences are positive where the invoice has more; the causes add up to them."""
 
     provider: str
-    day: str
+    day: Annotated[str, Field(description="The UTC day.")]
     sku: str
     region: str
     invoice_units: Annotated[int | None, Field(description="Missing where the invoice has no such row.")] = None
-    invoice_usd: Usd | None = None
-    ledger_units: int
-    ledger_usd: Usd
-    unknown_units: int
-    unknown_usd: Usd
-    variance_units: int
-    variance_usd: Usd
-    causes: list[CauseOut]
+    invoice_usd: Annotated[Usd | None, Field(description="What the invoice charges, in US dollars.")] = None
+    ledger_units: Annotated[int, Field(description="Settled in the ledger.")]
+    ledger_usd: Annotated[Usd, Field(description="What the ledger has settled, in US dollars.")]
+    unknown_units: Annotated[int, Field(description="Of calls that may have been billed.")]
+    unknown_usd: Annotated[Usd, Field(description="Their price, in US dollars.")]
+    variance_units: Annotated[int, Field(description="Invoice less ledger.")]
+    variance_usd: Annotated[Usd, Field(description="Invoice less ledger, in US dollars.")]
+    causes: Annotated[list[CauseOut], Field(description="Why; they add up to the difference.")]
     correction_id: Annotated[str | None, Field(description="What was booked for it; see /v1/costs/entries.")] = None
 
 
@@ -63,14 +70,14 @@ class RecordOut(BaseModel):
     """A reconciliation: who sent which file, and who accepted it."""
 
     id: str
-    state: Literal["open", "accepted"]
-    file_name: str
-    format: Literal["aws_cur", "google", "focus"]
+    state: Annotated[Literal["open", "accepted"], Field(description="open: compared. accepted: booked, once for all.")]
+    file_name: Annotated[str, Field(description="As it was sent.")]
+    format: Annotated[Literal["aws_cur", "google", "focus"], Field(description="As it was recognised.")]
     created_at: datetime
     created_by: str
-    accepted_at: datetime | None = None
-    accepted_by: str | None = None
-    rows: int
+    accepted_at: Annotated[datetime | None, Field(description="When it was accepted.")] = None
+    accepted_by: Annotated[str | None, Field(description="The name of the key that accepted it.")] = None
+    rows: Annotated[int, Field(description="Rows of the file that were compared.")]
     other_rows: Annotated[int, Field(description="Rows of services that have no price sheet; passed over.")]
     tax_usd: Annotated[Usd, Field(description="Beside the lines; not compared.")]
 
@@ -78,14 +85,14 @@ class RecordOut(BaseModel):
 class ReconciliationsOut(BaseModel):
     """All of them, the newest first."""
 
-    reconciliations: list[RecordOut]
+    reconciliations: Annotated[list[RecordOut], Field(description="Without their findings.")]
 
 
 class ReconciliationOut(RecordOut):
     """A reconciliation with what was found: now, and when it was accepted."""
 
-    variance_units: int
-    variance_usd: Usd
+    variance_units: Annotated[int, Field(description="Invoice less ledger, over all findings.")]
+    variance_usd: Annotated[Usd, Field(description="Invoice less ledger, over all findings, in US dollars.")]
     findings: Annotated[list[FindingOut], Field(description="Against the ledger as it is now.")]
     accepted_findings: Annotated[list[FindingOut], Field(description="When it was accepted.")] = []
 

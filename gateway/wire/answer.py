@@ -23,7 +23,7 @@ class ImageOut(_Schema):
     digest: Annotated[str, Field(description="SHA-256 of the bytes.", pattern="^[0-9a-f]{64}$")]
     width: Annotated[int, Field(ge=1, description="Pixels, of the upright picture.")]
     height: Annotated[int, Field(ge=1, description="Pixels, of the upright picture.")]
-    format: str
+    format: Annotated[str, Field(description="What its bytes are, whatever was declared: jpeg, png, webp, …")]
 
 
 class BoxOut(_Schema):
@@ -38,41 +38,55 @@ class BoxOut(_Schema):
 class DetectionOut(_Schema):
     """One thing found."""
 
-    feature: Feature
+    feature: Annotated[Feature, Field(description="Which of the features asked for found it.")]
     label: Annotated[str, Field(description="The canonical name, COCO's where one exists.")]
     confidence: Annotated[float, Field(ge=0, le=1, description="The provider's own; not comparable across providers.")]
-    box: BoxOut | None = None
-    provider: str
+    box: Annotated[BoxOut | None, Field(description="Where it is; faces, objects and text have one, labels and moderation have none.")] = (
+        None
+    )
+    provider: Annotated[str, Field(description="Who found it.")]
     provider_label: Annotated[str, Field(description="The provider's own name or names.")]
-    text: str | None = None
-    attributes: dict[str, Any] | None = None
+    text: Annotated[str | None, Field(description="What is written there, for the feature text.")] = None
+    attributes: Annotated[
+        dict[str, Any] | None, Field(description="What else the provider said, for the feature faces; its own names.")
+    ] = None
 
 
 class AttemptOut(_Schema):
     """One provider call."""
 
-    provider: str
-    features: list[Feature]
+    provider: Annotated[str, Field(description="Who was asked.")]
+    features: Annotated[list[Feature], Field(description="What it was asked for.")]
     outcome: Annotated[str, Field(description="answered, escalated, or how it failed.")]
-    cost_usd: Usd
-    latency_ms: float
+    cost_usd: Annotated[Usd, Field(description="What this call cost, in US dollars.")]
+    latency_ms: Annotated[float, Field(description="How long this call took, in milliseconds.")]
 
 
 class ConsideredOut(_Schema):
     """One provider, and why it was or was not asked."""
 
-    provider: str
-    price_usd: Usd | None = None
-    latency_ms_p95: float | None = None
-    decision: Decision
-    reason: str
+    provider: Annotated[str, Field(description="A provider that the request allowed.")]
+    price_usd: Annotated[Usd | None, Field(description="What its call would cost now; absent where it has no price.")] = None
+    latency_ms_p95: Annotated[
+        float | None, Field(description="Within this time 95 % of its latest answers came, in milliseconds; absent where nothing is known.")
+    ] = None
+    decision: Annotated[
+        Decision,
+        Field(
+            description="first: asked first. also: beside it, for another feature. fallback: if that fails. escalation: if its "
+            "answer is not good enough. skipped: not asked."
+        ),
+    ]
+    reason: Annotated[str, Field(description="Why: a code, and sometimes more after a colon.")]
 
 
 class RoutingOut(_Schema):
     """How the route was chosen."""
 
-    strategy: Strategy
-    considered: list[ConsideredOut]
+    strategy: Annotated[Strategy, Field(description="As asked for.")]
+    considered: Annotated[
+        list[ConsideredOut], Field(description="Every provider that the request allowed; empty where a kept answer served.")
+    ]
     policy: Annotated[str | None, Field(description="Who decides: `rules`, or a learned policy's version by feature.")] = None
     expected_quality: Annotated[float | None, Field(ge=0, le=1, description="Of the answer, escalations included.")] = None
     quality_means: Annotated[str | None, Field(description="truth, or agreement with other providers.")] = None
@@ -88,20 +102,34 @@ class NearOut(_Schema):
 class DetectionsOut(_Schema):
     """The answer to one picture."""
 
-    id: str
-    request_id: str
+    id: Annotated[str, Field(description="Of this answer: GET /v1/detections/{id} shows it again.")]
+    request_id: Annotated[str, Field(description="Of this request, in the logs too; the X-Request-ID that was sent, or one made here.")]
     image: ImageOut
-    detections: list[DetectionOut]
-    provider: str | None = None
-    model: str | None = None
-    cost_usd: Usd
-    cache: CacheUse
-    near: NearOut | None = None
-    degraded: bool
-    simulated: bool
-    dry_run: bool
-    latency_ms: float
-    attempts: list[AttemptOut]
+    detections: Annotated[
+        list[DetectionOut],
+        Field(description="What was found and is at least as sure as min_confidence: at most max_results, the surest first."),
+    ]
+    provider: Annotated[
+        str | None,
+        Field(description="Whose answer it is; joined by commas where features were split or answers combined; absent for a dry run."),
+    ] = None
+    model: Annotated[str | None, Field(description="That provider's model and version.")] = None
+    cost_usd: Annotated[Usd, Field(description="Over all attempts, in US dollars; 0 where a kept answer served.")]
+    cache: Annotated[
+        CacheUse,
+        Field(
+            description="miss: somebody was asked. hit: the answer was known. joined: it was on its way for an identical request. "
+            "off: the request or the operator said so."
+        ),
+    ]
+    near: Annotated[NearOut | None, Field(description="Set where near allowed the kept answer of another picture, and it served.")] = None
+    degraded: Annotated[
+        bool, Field(description="Money or time was out, and the in-house model answered instead of whom routing would have chosen.")
+    ]
+    simulated: Annotated[bool, Field(description="The clouds behind this gateway are stand-ins: nothing was billed.")]
+    dry_run: Annotated[bool, Field(description="Nobody was asked: price and route only.")]
+    latency_ms: Annotated[float, Field(description="From the whole request to this answer, in milliseconds.")]
+    attempts: Annotated[list[AttemptOut], Field(description="Every call that was made, in order; empty where a kept answer served.")]
     routing: RoutingOut
 
 
