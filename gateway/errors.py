@@ -40,7 +40,7 @@ class InvalidImage(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """No key, or one that is not valid. The same answer for both."""
+    """No key, or one that is not valid."""
 
     status, code, title = 401, "unauthenticated", "A valid API key is needed"
 

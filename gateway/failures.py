@@ -24,7 +24,10 @@ def nobody_can(route: Route) -> GatewayError:
         )
     if kinds == {"image_refused"}:
         return errors.InvalidImage("No allowed provider takes this picture: " + _listed(reasons) + ".")
-    return errors.NoProviderAvailable("No allowed provider can answer this request; `providers` says why, one by one.", providers=reasons)
+    return errors.NoProviderAvailable(
+        f"No allowed provider can answer this request: {_listed(reasons)}. GET /v1/providers says what each one can and why not now.",
+        providers=reasons,
+    )
 
 
 def nobody_did(race: Race) -> GatewayError:
@@ -44,7 +47,9 @@ def _what_happened(race: Race) -> GatewayError:
     if failed and every_leg_failed and all(isinstance(error, ImageRefused) for error in failed):
         return errors.InvalidImage("Every provider that was asked refused this picture: " + _listed(reasons) + ".")
     if failed and every_leg_failed and all(isinstance(error, ProviderOverloaded) for error in failed):
-        return errors.Overloaded("Every allowed provider is busy.", retry_after_s=1, providers=reasons)
+        return errors.Overloaded(
+            "Every allowed provider is busy. Try again after Retry-After, or allow other providers.", retry_after_s=1, providers=reasons
+        )
     if time.monotonic() >= race.deadline:
         return errors.DeadlineExceeded(
             "No provider answered within deadline_ms. Allow more time; `providers` says what became of each.", providers=reasons

@@ -70,7 +70,9 @@ def answer_once(
         retry_after_s = min(error.retry_after_s, _ASK_AGAIN_S)
         raise errors.Conflict("The first request with this Idempotency-Key still runs.", retry_after_s=retry_after_s) from error
     except RequestMismatch as error:
-        raise errors.IdempotencyMismatch("This Idempotency-Key came with another picture or other options before.") from error
+        raise errors.IdempotencyMismatch(
+            "This Idempotency-Key came with another picture or other options before. Take a new one for a new request."
+        ) from error
     except LedgerUnavailable:
         return answer()  # the in-house model needs no ledger, and each hold checks the key again in its own transaction
     try:

@@ -182,7 +182,7 @@ def read_image(content: bytes, limits: ImageLimits, reference: str | None = None
         UnsupportedFormat: known, and not taken.
     """
     if not content:
-        raise InvalidImage("The image is empty: 0 bytes were sent.")
+        raise InvalidImage("The image is empty: 0 bytes. Send the whole file.")
     if len(content) > limits.content_bytes_max:
         raise ImageTooLarge(f"The image is {len(content)} bytes; at most {limits.content_bytes_max} are taken.")
     image_format = format_of(content)

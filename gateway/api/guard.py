@@ -11,6 +11,7 @@ from gateway.web.gate import enter, recognise
 from gateway.web.page import Page
 from gateway.web.sessions import Sessions
 
+_MADE_BY = "An admin makes keys: on the page /keys, or with `vision-gateway keys create`."
 _OPEN_BLUEPRINTS = frozenset({"swagger_ui"})
 
 
@@ -49,6 +50,8 @@ def _view_of_route(app: Flask, asked: Request) -> type[GatewayResource] | type[P
 def _caller(keys: Keys, asked: Request) -> Key:
     scheme, _, token = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     key = keys.find(token.strip()) if scheme.lower() == "bearer" else None
-    if key is None:
-        raise Unauthenticated("Send a valid key: Authorization: Bearer vg_…")
-    return key
+    if key is not None:
+        return key
+    if scheme.lower() == "bearer":
+        raise Unauthenticated(f"This key is not known here: it is mistyped, was revoked, or is another gateway's. {_MADE_BY}")
+    raise Unauthenticated(f"No key came with this request. Send one as Authorization: Bearer vg_… {_MADE_BY}")

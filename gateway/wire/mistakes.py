@@ -1,6 +1,7 @@
 """What is wrong with a client's input, in plain words: which field, and what to write there."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -54,7 +55,9 @@ def first_mistake(error: ValidationError, schema: type[BaseModel], besides: tupl
     place = _place_of(first["loc"])
     if first["type"] == "extra_forbidden":
         there_are = f" There are: {', '.join((*besides, *schema.model_fields))}." if len(first["loc"]) == 1 else ""
-        return InvalidParameter(place, f"There is no parameter {place!r}.{there_are}")
+        close = get_close_matches(place, schema.model_fields, n=1)
+        meant = f" Did you mean {close[0]}?" if close and there_are else ""
+        return InvalidParameter(place, f"There is no parameter {place!r}.{meant}{there_are}")
     words = _WORDS.get(first["type"])
     said = words(first.get("ctx", {})) if words else first["msg"].removeprefix("Value error, ")
     return InvalidParameter(place, f"{place}: {said}.")

@@ -60,7 +60,7 @@ def read_detection_request(request: Request, limits: images.ImageLimits) -> Dete
 
 def body_error(error: BodyTooLarge | BodyBroken) -> GatewayError:
     """The problem that a client is told for a body that can't be read whole."""
-    return ImageTooLarge(str(error)) if isinstance(error, BodyTooLarge) else InvalidImage(str(error))
+    return ImageTooLarge(f"{error} Scale the picture down.") if isinstance(error, BodyTooLarge) else InvalidImage(str(error))
 
 
 def _query_options(request: Request) -> Options:

@@ -83,3 +83,10 @@ def test_a_made_up_name_is_not_repeated_at_length():
     with pytest.raises(InvalidParameter) as refused:
         Options.read({"x" * 100_000: "1"})
     assert len(refused.value.detail) + len(str(refused.value.members)) < 500
+
+
+def test_an_unknown_parameter_is_told_with_the_one_that_was_meant():
+    with pytest.raises(InvalidParameter, match=r"no parameter 'feature'\. Did you mean features\? There are: image, features"):
+        Options.read({"feature": "objects"})
+    with pytest.raises(InvalidParameter, match=r"no parameter 'zzz'\. There are: image"):
+        Options.read({"zzz": "1"})
