@@ -60,8 +60,8 @@ def count(number: int) -> str:
 
 
 def share(part: Money, whole: Money) -> str:
-    """A part of a whole in percent, rounded down; a dash where there is no whole."""
-    return f"{part.nanos * 100 // whole.nanos} %" if whole.nanos > 0 else _DASH
+    """A part of a whole in percent, to the nearest, so that a column comes to about 100; a dash where there is no whole."""
+    return f"{(part.nanos * 200 + whole.nanos) // (2 * whole.nanos)} %" if whole.nanos > 0 else _DASH
 
 
 def moment(instant: datetime) -> str:
