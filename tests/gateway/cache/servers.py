@@ -83,10 +83,10 @@ class Caller:
 
     def _call(self, method, path, body, headers):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        started = time.monotonic()
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        answer = json.loads(response.read())
-        took_ms = (time.monotonic() - started) * 1000
-        connection.close()
+        with contextlib.closing(connection):  # also where the server is killed meanwhile
+            started = time.monotonic()
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            took_ms = (time.monotonic() - started) * 1000
         return response.status, answer, took_ms
