@@ -3,6 +3,7 @@ import pytest
 from gateway.database import prepare_database
 from tests.gateway.apps import app_of
 from tests.gateway.toys import Toybox, ask
+from tests.waiting import until
 
 ADMIN = "operators-own-key"
 
@@ -13,6 +14,8 @@ def app(tmp_path_factory):
     database = tmp_path_factory.mktemp("gateway") / "gateway.db"
     environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{database}", "GATEWAY_ADMIN_KEY": ADMIN, "GATEWAY_SPOOL": str(database.parent)}
     app = app_of(environ)
+    # Python 3.11 fails where two threads parse at the same time: pytest parses what a test imports, torch what it loads.
+    until(lambda: app.test_client().get("/readyz").status_code == 200)
     yield app
     app.extensions["gateway"].close()
 
