@@ -1,6 +1,5 @@
 """Answers that may be asked for again by their id: written behind the request, without the picture, for a bounded time."""
 
-import logging
 import threading
 import time
 import zlib
@@ -10,9 +9,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.database import insert_new, write_transaction
+from cost.every import Every
 from cost.ledger.times import to_us
 from gateway.ids import made_at_s
 from gateway.schema import answers
@@ -29,8 +28,6 @@ _DEFLATED_FROM = 4_096
 _CLEANED_EVERY_S = 300.0
 _ON_ITS_WAY_S = 2.0
 """What another process answered so short a time ago may not be written yet: who asks for it waits until it is."""
-
-log = logging.getLogger(__name__)
 
 
 class StoredAnswer(NamedTuple):
@@ -62,11 +59,9 @@ class AnswerStore:
         self._waiting: dict[str, StoredAnswer] = {}
         self._guard = threading.Lock()
         self._flushing = threading.Lock()
-        self._stopped = threading.Event()
         self._clean_at = 0.0
         self.lost = 0
-        self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
-        self._thread.start()
+        self._every = Every(_EVERY_S, self._write_and_clean, "answers")
 
     def add(self, id_: str, client: str, digest: str, body: bytes) -> None:
         """Take an answer. Counted as `lost` where too many wait for the database."""
@@ -138,8 +133,8 @@ class AnswerStore:
 
     def close(self) -> None:
         """Write what waits, and end."""
-        self._stopped.set()
-        self._thread.join()
+        self._every.close()
+        self._every.now()
 
     def _stored(self, id_: str) -> StoredAnswer | None:
         table = answers.c
@@ -150,19 +145,12 @@ class AnswerStore:
             return None
         return StoredAnswer(row.id, row.client, row.digest, _inflated(row.body), row.feedback)
 
-    def _run(self) -> None:
-        while True:
-            last = self._stopped.wait(_EVERY_S)
-            try:
-                if self._waiting:
-                    self.flush()
-                if time.monotonic() >= self._clean_at and not last:
-                    self._clean_at = time.monotonic() + _CLEANED_EVERY_S
-                    self.clean()
-            except SQLAlchemyError as error:
-                log.warning("answers.not_written", extra={"waiting": len(self._waiting), "error": type(error).__name__})
-            if last:
-                return
+    def _write_and_clean(self) -> None:
+        if self._waiting:
+            self.flush()
+        if time.monotonic() >= self._clean_at:
+            self._clean_at = time.monotonic() + _CLEANED_EVERY_S
+            self.clean()
 
 
 def _deflated(body: bytes) -> bytes:

@@ -1,21 +1,17 @@
 """Keeps the paced budgets of this process up to date, and tells how they stand."""
 
-import logging
-import threading
 from collections.abc import Callable
 from typing import TypedDict
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from cost.ledger import Ledger, LedgerUnavailable
+from cost.every import Every
+from cost.ledger import Ledger
 from cost.money import NANOS_PER_USD, Money
 from cost.paced_budgets import Multipliers, PacedBudgets
 from gateway.monitoring.numbers import gauge
 
 __all__ = ["Multipliers", "Pacing", "PacingNumbers"]
-
-log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 MULTIPLIER = gauge("gateway_budget_multiplier", "Quality that a dollar of a paced budget must bring now.", "budget", across="mostrecent")
@@ -41,12 +37,9 @@ class Pacing:
         """Look every `every_s` seconds. `answer_value` is what a good answer in place of a bad one is worth where no budget is paced."""
         usual = NANOS_PER_USD / answer_value.nanos if answer_value.nanos else _NEVER
         self.budgets = PacedBudgets(engine, ledger, multiplier_for, usual)
-        self._every_s = every_s
         self._told: set[str] = set()
-        self._stopped = threading.Event()
+        self._every = Every(every_s, self._plan, "pacing")
         self.refresh()
-        self._thread = threading.Thread(target=self._run, name="pacing", daemon=True)
-        self._thread.start()
 
     def numbers(self) -> list[PacingNumbers]:
         """Of every paced budget, as of the last look; empty where none is paced."""
@@ -57,26 +50,18 @@ class Pacing:
 
     def refresh(self) -> None:
         """Look now. Never fails: while the database is away, multipliers stay, and no paid call is made anyway."""
-        try:
-            self.budgets.tick()
-            self._tell()
-        except (SQLAlchemyError, LedgerUnavailable) as error:
-            log.debug("pacing.not_planned", extra={"error": type(error).__name__})
+        self._every.now()
 
-    def _tell(self) -> None:
+    def close(self) -> None:
+        """Write what was counted, and end."""
+        self._every.close()
+        self.refresh()
+
+    def _plan(self) -> None:
+        self.budgets.tick()
         now = {p.budget.name: p.multiplier for p in self.budgets.now_paced}
         for name in self._told - now.keys():
             MULTIPLIER.forget(budget=name)
         for name, multiplier in now.items():
             MULTIPLIER.set(multiplier, budget=name)
         self._told = set(now)
-
-    def close(self) -> None:
-        """Write what was counted, and end."""
-        self._stopped.set()
-        self._thread.join()
-        self.refresh()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self.refresh()

@@ -1,16 +1,15 @@
 """The learned policies that this process uses: taken from the database within seconds of `vision-gateway tune`, without a restart."""
 
 import logging
-import threading
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.escalation.artefact import BadArtefact
 from cost.escalation.policy import Policy
 from cost.escalation.rules import Rules
-from cost.escalation.shelf import PolicyShelf, UnknownVersion
+from cost.escalation.shelf import PolicyShelf
+from cost.every import Every
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +38,11 @@ class Policies(OnlyRules):
     def __init__(self, engine: Engine, order: Sequence[str], paid: Collection[str], *, every_s: float = _EVERY_S) -> None:
         """Look for new versions every `every_s` seconds. `order` and `paid` are for the rules that stand in for a policy."""
         self._shelf = PolicyShelf(engine)
-        self._every_s = every_s
         super().__init__(order, paid)
         self._in_use: dict[str, tuple[int, Policy]] = {}
         self._refused: set[int] = set()
-        self._stopped = threading.Event()
+        self._every = Every(every_s, self._look, "policies")
         self.refresh()
-        self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
-        self._thread.start()
 
     def of(self, feature: str) -> Policy | Rules:
         """What judges answers to this question."""
@@ -69,21 +65,20 @@ class Policies(OnlyRules):
 
     def refresh(self) -> None:
         """Take what is in use now. Never fails."""
-        try:
-            wanted = self._shelf.in_use()
-            known = {feature: held for feature, held in self._in_use.items() if wanted.get(feature) == held[0]}
-            for feature, version in wanted.items():
-                if feature not in known and version not in self._refused and (policy := self._read(version)):
-                    known[feature] = (version, policy)
-                    log.info("policy.in_use", extra={"feature": feature, "version": version, "records": policy.records})
-            self._in_use = known
-        except (SQLAlchemyError, UnknownVersion) as error:
-            log.debug("policy.not_read", extra={"error": type(error).__name__})
+        self._every.now()
 
     def close(self) -> None:
         """Look no more."""
-        self._stopped.set()
-        self._thread.join()
+        self._every.close()
+
+    def _look(self) -> None:
+        wanted = self._shelf.in_use()
+        known = {feature: held for feature, held in self._in_use.items() if wanted.get(feature) == held[0]}
+        for feature, version in wanted.items():
+            if feature not in known and version not in self._refused and (policy := self._read(version)):
+                known[feature] = (version, policy)
+                log.info("policy.in_use", extra={"feature": feature, "version": version, "records": policy.records})
+        self._in_use = known
 
     def _read(self, version: int) -> Policy | None:
         try:
@@ -92,7 +87,3 @@ class Policies(OnlyRules):
             self._refused.add(version)
             log.warning("policy.refused", extra={"version": version, "error": str(error)})
             return None
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self.refresh()

@@ -1,6 +1,5 @@
 """Keeps comparison records in the gateway's database: written off the request path in batches, bounded, and read by whoever learns."""
 
-import logging
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -8,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.comparisons.schema import comparisons
 from cost.comparisons.terms import Comparison, Found, Origin, Verdict
 from cost.database import write_transaction
+from cost.every import Every
 from cost.ledger.times import to_us
 
 WAITING_MAX = 5_000
@@ -22,8 +21,6 @@ KEPT_MAX = 100_000
 
 _EVERY_S = 1.0
 _ROUTERS_OWN: tuple[Origin, ...] = ("escalation", "exploration", "feedback")
-
-log = logging.getLogger(__name__)
 
 
 class UnknownComparison(LookupError):
@@ -36,16 +33,13 @@ class ComparisonStore:
     def __init__(self, engine: Engine, *, every_s: float = _EVERY_S, kept_max: int = KEPT_MAX) -> None:
         """Keep records in this database; write what waits every `every_s` seconds."""
         self._engine = engine
-        self._every_s = every_s
         self._kept_max = kept_max
         self._waiting: list[Comparison] = []
         self._guard = threading.Lock()
         self._flushing = threading.Lock()
-        self._stopped = threading.Event()
         self._written = 0
         self.lost = 0
-        self._thread = threading.Thread(target=self._run, name="comparisons", daemon=True)
-        self._thread.start()
+        self._every = Every(every_s, self.flush, "comparisons")
 
     def add(self, comparison: Comparison) -> None:
         """Take a record; written within a second or so. Counted as `lost` where too many wait for the database."""
@@ -169,19 +163,8 @@ class ComparisonStore:
 
     def close(self) -> None:
         """Write what waits, and end."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self._flush_or_wait_on()
-        self._flush_or_wait_on()
-
-    def _flush_or_wait_on(self) -> None:
-        try:
-            self.flush()
-        except SQLAlchemyError as error:
-            log.warning("comparisons.not_written", extra={"waiting": len(self._waiting), "error": type(error).__name__})
+        self._every.close()
+        self._every.now()
 
     def _change(self, id_: str, change: Any) -> Comparison:
         with write_transaction(self._engine) as connection:

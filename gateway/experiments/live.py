@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cost.comparisons import ComparisonStore
+from cost.every import Every
 from cost.ledger import Ledger
 from cost.ledger.terms import TAGS_MAX
 from cost.ledger.times import utc_now
@@ -67,9 +66,8 @@ class LiveExperiments:
         self._asking: set[tuple[str, str]] = set()
         self._done: set[tuple[str, str]] = set()
         self._guard = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep_fresh, name="experiments", daemon=True)
-        self._thread.start()
+        self._every = Every(_REFRESHED_EVERY_S, self.refresh, "experiments")
+        self._every.now()
 
     def look(self, digest: str, options: Options, bill: Bill, picture: Callable[[], Image]) -> Kept | None:
         """As `Dispatcher.look`, but in a split, whose arm decides what may serve. `picture` is read later, if it is to be compared."""
@@ -121,9 +119,9 @@ class LiveExperiments:
 
     def close(self) -> None:
         """Shed what waits and let what is asked be answered."""
-        self._stopped.set()
         self.off_path.close()
-        self._thread.join()  # its last act was to write what was kept
+        self._every.close()
+        self._every.now()  # writes what was kept
         for line in self._behind.lines.values():
             line.threads.close()  # the providers are the other dispatcher's, which closes them
 
@@ -249,19 +247,6 @@ class LiveExperiments:
             if first:
                 with self._guard:
                     self._asking.discard((name, digest))
-
-    def _keep_fresh(self) -> None:
-        while True:
-            last = self._stopped.is_set()
-            try:
-                self.refresh()
-            except SQLAlchemyError as error:
-                log.warning("experiments.not_read", extra={"error": type(error).__name__})
-            except Exception:
-                log.exception("experiments.failed")
-            if last:
-                return
-            self._stopped.wait(_REFRESHED_EVERY_S)
 
 
 def _takes_part(experiment: Experiment, digest: str, options: Options, bill: Bill) -> bool:

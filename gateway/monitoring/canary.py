@@ -11,9 +11,9 @@ Paid calls bear the tag `gateway.canary:on`, and the budget `canary` binds them:
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +21,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.database import write_transaction
-from cost.ledger import Budget, Ledger, LedgerUnavailable
+from cost.every import Every
+from cost.ledger import Budget, Ledger
 from cost.ledger.times import from_us, to_us
 from cost.money import Money
 from gateway.dispatch import Dispatcher
@@ -195,28 +195,18 @@ class CanarySchedule:
 
     def __init__(self, engine: Engine, canary: Canary, every_s: float, *, looked_every_s: float = _LOOKED_EVERY_S) -> None:
         """Run it every `every_s` seconds, by the times of the runs in the database."""
-        self._engine, self._canary, self._every_s, self._looked_every_s = engine, canary, every_s, looked_every_s
+        self._engine, self._canary, self._every_s = engine, canary, every_s
         self._lease = Lease(engine, "canary", _LEASE_S)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="canary", daemon=True)
-        self._thread.start()
+        self._looks = Every(looked_every_s, self._run_if_due, "canary")
 
     def close(self) -> None:
         """Begin no more; a picture that is being shown is waited for."""
-        self._stopped.set()
-        self._thread.join()
+        self._looks.close()
 
-    def _loop(self) -> None:
-        while not self._stopped.wait(self._looked_every_s):
-            try:
-                if self._lease.hold() and self._is_due():
-                    self._canary.run(self._renew)
-            except (SQLAlchemyError, LedgerUnavailable, NoCanary) as error:
-                log.warning("canary.not_run", extra={"error": str(error)})
-            except _Stopped:
-                return
-            except Exception:
-                log.exception("canary.failed")
+    def _run_if_due(self) -> None:
+        if self._lease.hold() and self._is_due():
+            with suppress(_Left):
+                self._canary.run(self._renew)
 
     def _is_due(self) -> bool:
         with self._engine.connect() as connection:
@@ -224,11 +214,11 @@ class CanarySchedule:
         return latest is None or (datetime.now(UTC) - from_us(latest)).total_seconds() >= self._every_s
 
     def _renew(self) -> None:
-        if self._stopped.is_set() or not self._lease.hold():
-            raise _Stopped
+        if self._looks.closing or not self._lease.hold():
+            raise _Left
 
 
-class _Stopped(Exception):
+class _Left(Exception):
     """The process is stopping, or another one has the lease: the run is left."""
 
 

@@ -1,9 +1,9 @@
 """What only each process knows, told by each whoever is scraped: whether it can record money, and what it has lost."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from cost.every import Every
 from cost.ledger import Ledger
 from gateway.monitoring.numbers import counter, gauge
 
@@ -14,25 +14,18 @@ _EVERY_S = 1.0
 
 
 class ProcessNumbers:
-    """A thread of each process's own: a scrape is answered by one of them. `close` it."""
+    """Each process tells its own: a scrape is answered by one of them. `close` it."""
 
     def __init__(self, ledger: Ledger, lost: Mapping[str, Callable[[], int]], *, every_s: float = _EVERY_S) -> None:
         """Tell of this ledger; `lost` says of what so many rows were lost until now."""
-        self._ledger, self._lost, self._every_s = ledger, lost, every_s
+        self._ledger, self._lost = ledger, lost
         self._told: Counter[str] = Counter()
-        self._stopped = threading.Event()
-        self._tell()
-        self._thread = threading.Thread(target=self._run, name="process-numbers", daemon=True)
-        self._thread.start()
+        self._every = Every(every_s, self._tell, "process_numbers")
+        self._every.now()
 
     def close(self) -> None:
         """Tell no more."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self._tell()
+        self._every.close()
 
     def _tell(self) -> None:
         READY.set(0 if self._ledger.problem else 1)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cost.database import write_transaction
+from cost.every import Every
 from cost.ledger.times import from_us, to_us
 from gateway.ids import new_id
 from gateway.monitoring.drift import CHECKED_EVERY_S, REFERENCE, WINDOWS, Observation, Shift, is_alarming, shifts
@@ -88,12 +88,10 @@ class QualityWatch:
             every_s: seconds between two looks; the level is for no less than `CHECKED_EVERY_S`.
             reference: pictures in a reference.
         """
-        self._engine, self._webhook, self._every_s, self._reference = engine, webhook, every_s, reference
+        self._engine, self._webhook, self._reference = engine, webhook, reference
         self._lease = Lease(engine, "quality", 6 * every_s + 30)
         self._seen_until: dict[tuple[str, str], int] = {}
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="quality-watch", daemon=True)
-        self._thread.start()
+        self._every = Every(every_s, self._check_if_mine, "quality")
 
     def check(self) -> list[Alarm]:
         """Look at every stream that has further pictures; returns what is new and alarming.
@@ -142,22 +140,15 @@ class QualityWatch:
 
     def close(self) -> None:
         """Stop, and let another process go on."""
-        self._stopped.set()
-        self._thread.join()
+        self._every.close()
         try:
             self._lease.give_back()
         except SQLAlchemyError:
             return  # it ends by itself
 
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            try:
-                if self._lease.hold():
-                    self.check()
-            except SQLAlchemyError as error:
-                log.warning("quality.not_checked", extra={"error": type(error).__name__})
-            except Exception:
-                log.exception("quality.failed")
+    def _check_if_mine(self) -> None:
+        if self._lease.hold():
+            self.check()
 
     def _check_stream(self, provider: str, feature: str) -> list[Alarm]:
         reference, last_id = self._reference_of(provider, feature)

@@ -21,6 +21,7 @@ class Webhook(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.posts.append((body, self.headers[SIGNATURE_HEADER]))
+        self.server.may_answer.wait(10)
         self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
         self.end_headers()
 
@@ -31,7 +32,8 @@ class Webhook(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def webhook():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
-    server.posts, server.answers = [], []
+    server.posts, server.answers, server.may_answer = [], [], threading.Event()
+    server.may_answer.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -76,3 +78,14 @@ def test_a_webhook_that_does_not_listen_is_told_again_and_nothing_else_suffers(t
     assert [json.loads(body)["threshold"] for body, _ in webhook.posts].count("0.5") + 1 == len(webhook.posts) == 3
     assert any(record.getMessage() == "alerts.webhook_failed" for record in caplog.records)
     assert any(record.getMessage() == "budget.threshold_reached" for record in caplog.records)
+
+
+def test_a_gateway_that_ends_tells_no_more_than_the_alert_it_is_at(toybox, webhook):
+    dispatcher, ledger = spend_over(toybox, "0.001")
+    sender = AlertSender(ledger, f"http://127.0.0.1:{webhook.server_port}/", "s3cret", every_s=0.05)
+    webhook.may_answer.clear()
+    ask(dispatcher)
+    until(lambda: webhook.posts)
+    threading.Timer(0.3, webhook.may_answer.set).start()
+    sender.close()
+    assert len(webhook.posts) == 1, "of two thresholds"

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from click.testing import CliRunner
 from cost.money import FREE, Money
 from gateway.cli import main
 from gateway.monitoring.canary import BUDGET, Canary, CanarySchedule, NoCanary, differs, is_change
-from gateway.monitoring.schema import alarms
+from gateway.monitoring.schema import alarms, leases
 from providers.contract import Answer, BoundingBox, Detection
 from providers.errors import ProviderUnreachable
 from tests.conftest import PHOTOS
@@ -117,6 +119,36 @@ def test_of_many_processes_one_runs_the_set_when_it_is_due(make, toybox):
         schedule.close()
     assert vendor.asked == 7
     assert len(canary.latest()) == 1
+
+
+def test_a_process_that_lost_the_lease_in_a_run_runs_the_set_again_when_it_has_it(make, toybox):
+    def steal(_):
+        with toybox.database.begin() as connection:
+            connection.execute(sa.update(leases).values(holder="another process"))
+
+    vendor = Vendor("local")
+    vendor.behave = steal
+    canary = make(vendor)
+    schedule = CanarySchedule(toybox.database, canary, 3_600, looked_every_s=0.05)
+    until(lambda: vendor.asked == 1)
+    time.sleep(0.3)
+    assert (vendor.asked, canary.latest()) == (1, []), "the other process has it"
+    vendor.behave = lambda _: None
+    with toybox.database.begin() as connection:
+        connection.execute(sa.delete(leases))
+    until(canary.latest, within_s=20)
+    schedule.close()
+
+
+def test_a_run_is_left_where_the_process_ends(make, toybox):
+    vendor, begun = Vendor("local"), threading.Event()
+    vendor.behave = lambda _: begun.set() or time.sleep(0.2)
+    canary = make(vendor)
+    schedule = CanarySchedule(toybox.database, canary, 3_600, looked_every_s=0.05)
+    assert begun.wait(60)
+    schedule.close()
+    assert vendor.asked < 7
+    assert canary.latest() == []
 
 
 @pytest.mark.parametrize(

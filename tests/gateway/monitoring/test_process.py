@@ -1,4 +1,5 @@
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -36,3 +37,12 @@ def test_what_was_lost_is_counted_once(process):
     until(lambda: told('gateway_rows_lost_total{of="tests"}') == before + 3)
     process.lost = 5
     until(lambda: told('gateway_rows_lost_total{of="tests"}') == before + 5)
+
+
+def test_what_fails_once_is_told_the_next_time(process):
+    told_before = told("gateway_ledger_ready")
+    del process.problem
+    time.sleep(0.1)
+    process.problem = "no commit within 1.0 s"
+    assert told_before == 1
+    until(lambda: told("gateway_ledger_ready") == 0, within_s=10)
