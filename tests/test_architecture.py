@@ -44,7 +44,7 @@ def test_the_readme_lists_every_page_of_the_navigation():
 
 
 def test_the_readme_lists_every_error_code():
-    for error in (*errors.GatewayError.__subclasses__(), errors.GatewayError):
+    for error in errors.GatewayError.__subclasses__():
         assert f"`{error.code}`" in README
 
 

@@ -1,7 +1,6 @@
 """One module a resource of the API, the problem documents and the OpenAPI description."""
 
 from flask_restful import Api
-from flask_swagger_ui import get_swaggerui_blueprint
 
 from gateway.api.answers import AnswerOfId, Feedback
 from gateway.api.batch import DetectionsBatch
@@ -65,6 +64,3 @@ def add_resources(api: Api, parts: Parts) -> None:
     """Put every resource at its address, each made with the parts."""
     for address, resource in RESOURCES.items():
         api.add_resource(resource, address, resource_class_kwargs={"parts": parts})
-    looks = {"app_name": "vision-gateway", "layout": "BaseLayout", "defaultModelsExpandDepth": 0, "validatorUrl": None}
-    docs = get_swaggerui_blueprint("/docs", "/openapi.json", config=looks)
-    api.app.register_blueprint(docs)

@@ -16,7 +16,7 @@ from gateway.api.answering import Answering
 from gateway.api.problems import as_gateway_error, problem_document
 from gateway.api.resource import Description, GatewayResource, describes
 from gateway.batches import Purse
-from gateway.errors import DeadlineExceeded, GatewayError, InvalidParameter
+from gateway.errors import DeadlineExceeded, InternalError, InvalidParameter
 from gateway.keys import Key, Role
 from gateway.monitoring.stages import stage
 from gateway.parts import Parts
@@ -89,7 +89,7 @@ def answerer(parts: Parts, batch: Batch, caller: Key, request_id: str, idempoten
             line = _line(item.index, name, response.status_code, response.get_data())
         except Exception as error:  # noqa: BLE001 -- this item's alone
             problem = as_gateway_error(error)
-            spent = share or FREE if problem.charged or problem.status == GatewayError.status else FREE
+            spent = share or FREE if problem.charged or isinstance(problem, InternalError) else FREE
             document = problem_document(problem, request_id)
             if problem.retry_after_s is not None:
                 document["retry_after_s"] = problem.retry_after_s

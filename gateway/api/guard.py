@@ -12,7 +12,6 @@ from gateway.web.page import Page
 from gateway.web.sessions import Sessions
 
 _MADE_BY = "An admin makes keys: on the page /keys, or with `vision-gateway keys create`."
-_OPEN_BLUEPRINTS = frozenset({"swagger_ui"})
 
 
 def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLimits) -> None:
@@ -24,9 +23,7 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLi
         if asked.endpoint is None:
             recognise(sessions)  # for the page that says that there is nothing here
             return
-        view = _view_of_route(app, asked)
-        if view is None:
-            return
+        view = _view_of_route(app, asked.endpoint)
         if issubclass(view, Page):
             enter(view, sessions)
             return
@@ -39,11 +36,9 @@ def guard_every_route(app: Flask, keys: Keys, sessions: Sessions, limits: RateLi
         limits.request(key)
 
 
-def _view_of_route(app: Flask, asked: Request) -> type[GatewayResource] | type[Page] | None:
-    """What was matched; None where there is no route, and so nothing to guard. One that is neither a resource nor a page is a mistake."""
-    if asked.endpoint is None or asked.blueprint in _OPEN_BLUEPRINTS:
-        return None
-    view: type[GatewayResource] | type[Page] = app.view_functions[asked.endpoint].view_class  # type: ignore[union-attr]
+def _view_of_route(app: Flask, endpoint: str) -> type[GatewayResource] | type[Page]:
+    """What was matched. One that is neither a resource nor a page is a mistake."""
+    view: type[GatewayResource] | type[Page] = app.view_functions[endpoint].view_class  # type: ignore[union-attr]
     return view
 
 

@@ -24,8 +24,9 @@ _REF = "#/components/schemas/{model}"
 _INTRODUCTION = """Image detection under exact budgets: send a picture, say what its answer may cost and how long it may take.
 An admin makes [keys](/keys); once yours is entered under Authorize, everything can be tried here. The [pages](/) for people are beside it.
 
-Every error is a problem document (RFC 9457): its `code` never changes meaning, its `detail` says what to do."""
-_CODES = sorted({GatewayError.code, *(error.code for error in GatewayError.__subclasses__())})
+Every error is a problem document (RFC 9457): its `code` never changes meaning, its `detail` says what to do.
+All of them are [explained](/docs/errors)."""
+_CODES = sorted(error.code for error in GatewayError.__subclasses__())
 _ALWAYS: tuple[type[GatewayError], ...] = (errors.MethodNotAllowed,)
 _WITH_KEY: tuple[type[GatewayError], ...] = (errors.Unauthenticated, errors.Forbidden, errors.LedgerUnavailable)
 
@@ -131,7 +132,7 @@ def _responses(description: Description, needs_key: bool) -> dict[str, Any]:
         responses["503"] = {"description": "Not ready", "content": {"application/json": {"schema": _ref(description.unready)}}}
     for error in (*_ALWAYS, *(_WITH_KEY if needs_key else ()), *description.errors):
         told = responses.setdefault(str(error.status), {"description": ""})
-        told["description"] = f"{told['description']}\n\n`{error.code}`: {inspect.getdoc(error)}".strip()
+        told["description"] = f"{told['description']}\n\n`{error.code}`: {inspect.getdoc(error)} {error.remedy}".strip()
         told["content"] = {"application/problem+json": {"schema": _ref(Problem)}}
     return responses
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from typing import Any
 
 from flask import Flask, Response, g
@@ -18,6 +19,9 @@ from gateway.wire.request import image_error
 from providers.images import ImageError
 
 log = logging.getLogger(__name__)
+
+EXPLAINED = "/docs/errors"
+"""The page that explains every code, each at the anchor of its name."""
 
 _BY_STATUS = {400: errors.InvalidImage, 404: errors.NotFound, 405: errors.MethodNotAllowed, 413: errors.ImageTooLarge}
 
@@ -42,7 +46,7 @@ def problem_response(error: Exception) -> Response:
     g.facts = {**g.get("facts", {}), "code": problem.code}
     response = Response(json.dumps(document, ensure_ascii=False), problem.status, mimetype="application/problem+json")
     if problem.retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
     if isinstance(problem, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="vision-gateway"'
     if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
@@ -53,7 +57,7 @@ def problem_response(error: Exception) -> Response:
 def problem_document(problem: GatewayError, request_id: str) -> dict[str, Any]:
     """RFC 9457, as JSON types."""
     return {
-        "type": f"/docs#{problem.code}",
+        "type": f"{EXPLAINED}#{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "code": problem.code,
@@ -79,7 +83,7 @@ def as_gateway_error(error: Exception) -> GatewayError:
         log.error("database.unavailable", extra={"error": str(error.__cause__ or error)})
         return errors.LedgerUnavailable("The database can't be used right now.", retry_after_s=5)
     log.error("request.failed", exc_info=error)
-    return GatewayError("Something went wrong in the gateway. It is logged under this request_id.")
+    return errors.InternalError("Something went wrong in the gateway. It is logged under this request_id.")
 
 
 def _said(error: HTTPException) -> str | None:

@@ -14,6 +14,7 @@ it and its `word` puts it into the navigation; sessions, form tokens, errors and
     budgets           budget_view, budget_form
     experiments       experiment_view, experiment_file, cost_quality, gallery
     keys, prices      as they say
+    docs              the API, and every error
 """
 
 from flask import Flask
@@ -24,6 +25,7 @@ from gateway.web.attempts import LoginAttempts
 from gateway.web.budgets import BudgetEnd, BudgetPage, BudgetsPage
 from gateway.web.context import equip_templates
 from gateway.web.costs import CostRowsFile, CostRowsPage, CostsFile, CostsPage
+from gateway.web.docs import DocsPage, ErrorsPage
 from gateway.web.experiments import ExperimentPage, ExperimentPicture, Experiments
 from gateway.web.gate import keep_form_secret
 from gateway.web.home import Home
@@ -55,6 +57,8 @@ PAGES: dict[str, type[Page]] = {
     "/keys/<name>/revoke": KeyEnd,
     "/quality": QualityPage,
     "/quality/pictures/<digest>": QualityPicture,
+    "/docs/": DocsPage,
+    "/docs/errors": ErrorsPage,
     "/static/<path:name>": StaticFile,
 }
 """In the order of the navigation."""

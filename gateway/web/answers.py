@@ -9,10 +9,11 @@ from gateway.api.whole_answer import WholeAnswer
 from gateway.web.context import draw
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing inline and nothing from outside: markup in a client's name or a tag could run nothing even if it got into a page.
+"""Nothing inline and nothing from outside: markup in a client's name or a tag could run nothing even if it got into a page. `data:` is for
+Swagger UI's icons.
 
 Source: https://www.w3.org/TR/CSP3/
 """
@@ -24,7 +25,7 @@ def answer_browsers(response: Response) -> Response:
         return response
     if response.mimetype == "application/problem+json" and _is_a_person():
         response = _as_page(response)
-    if response.mimetype == "text/html" and not request.path.startswith("/docs"):
+    if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response

@@ -34,7 +34,7 @@ def equip_templates(app: Flask, pages: "Mapping[str, type[Page]]", *, simulated:
     Every template has: `who` (a key, or None), `navigation`, `simulated`, `csrf()` for forms, `static(name)`, and the filters of
     `gateway.web.formats`.
     """
-    templates = app.jinja_env.overlay(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # /docs has templates of its own
+    templates = app.jinja_env.overlay(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters = {**templates.filters, **formats.FILTERS}
     templates.globals = {**templates.globals, "csrf": csrf_token, "static": static_address, "simulated": simulated}
     app.extensions[_TEMPLATES] = templates
@@ -52,7 +52,9 @@ def draw(template: str, **values: object) -> str:
 
 def _navigation(pages: "Mapping[str, type[Page]]", who: Key | None) -> list[NavigationEntry]:
     return [
-        NavigationEntry(address, page.word, request.path == address or (address != "/" and request.path.startswith(f"{address}/")))
+        NavigationEntry(
+            address, page.word, request.path == address or (address != "/" and request.path.startswith(f"{address.rstrip('/')}/"))
+        )
         for address, page in pages.items()
         if page.word and (page.roles == OPEN or (who is not None and (who.role == "admin" or who.role in page.roles)))
     ]

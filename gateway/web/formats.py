@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from markupsafe import Markup, escape
+
 from cost.ledger import CostSums
 from cost.money import NANOS_PER_USD, Money
 
@@ -69,4 +71,20 @@ def moment(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-FILTERS = {"usd": usd, "amount": amount, "digits": digits, "tick": tick, "exact": exact, "count": count, "share": share, "moment": moment}
+def prose(text: str) -> Markup:
+    """Sentences whose `names` are set as code."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in parts)
+
+
+FILTERS = {
+    "usd": usd,
+    "amount": amount,
+    "digits": digits,
+    "tick": tick,
+    "exact": exact,
+    "count": count,
+    "share": share,
+    "moment": moment,
+    "prose": prose,
+}

@@ -1,4 +1,4 @@
-"""Styles and scripts, shipped with the package and read once: nothing on any page comes from elsewhere."""
+"""Styles and scripts, shipped with the package or with Swagger UI's and read once: nothing on any page comes from elsewhere."""
 
 import hashlib
 import mimetypes
@@ -17,10 +17,14 @@ class File:
     digest: str
 
 
+_SWAGGER_UI = ("swagger-ui.css", "swagger-ui-bundle.js")
+
+
 @cache
 def known_files() -> dict[str, File]:
-    """Every file under `static/` by its path. Only these can be asked for: no path leads out of the folder."""
-    return dict(_read(files("gateway.web") / "static", ""))
+    """Every file under `static/` by its path, and Swagger UI's. Only these can be asked for: no path leads out of the folder."""
+    swagger_ui = files("flask_swagger_ui") / "dist"
+    return {**_read(files("gateway.web") / "static", ""), **{f"docs/{name}": _file(swagger_ui / name) for name in _SWAGGER_UI}}
 
 
 def static_address(name: str) -> str:
@@ -28,13 +32,16 @@ def static_address(name: str) -> str:
     return f"/static/{name}?v={known_files()[name].digest}"
 
 
-def _read(folder: Traversable, prefix: str) -> list[tuple[str, File]]:
-    found = []
+def _read(folder: Traversable, prefix: str) -> dict[str, File]:
+    found: dict[str, File] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _read(entry, f"{prefix}{entry.name}/")
+            found |= _read(entry, f"{prefix}{entry.name}/")
         else:
-            content = entry.read_bytes()
-            mimetype = mimetypes.guess_type(entry.name)[0] or "text/plain"
-            found.append((f"{prefix}{entry.name}", File(content, mimetype, hashlib.sha256(content).hexdigest()[:12])))
+            found[f"{prefix}{entry.name}"] = _file(entry)
     return found
+
+
+def _file(entry: Traversable) -> File:
+    content = entry.read_bytes()
+    return File(content, mimetypes.guess_type(entry.name)[0] or "text/plain", hashlib.sha256(content).hexdigest()[:12])
