@@ -1,7 +1,8 @@
 """The models that are served, by name and version; and taking a new one in without losing a request.
 
 A reload reads the same files again, loads and warms the new model beside the old one, and only then lets it take the old one's place;
-what the old one had taken it still answers. A model that can't be loaded leaves the old one where it is.
+what the old one had taken it still answers. A model that can't be loaded leaves the old one where it is. Where there is none yet, loading
+is tried again by itself, since what was missing, a file or memory, may come.
 """
 
 import asyncio
@@ -20,13 +21,20 @@ log = logging.getLogger(__name__)
 Load = Callable[[], Any]
 """Makes a predictor."""
 
+_AGAIN_AFTER_S, _AGAIN_AFTER_S_MAX = 5.0, 60.0
+"""The pause after the first load that failed, and the longest; it doubles, since each takes seconds of a core."""
+
 
 class NoSuchModel(Exception):
     """Another name or version than those that are served."""
 
 
 class Loading(Exception):
-    """The model is not there yet, or can't be loaded."""
+    """The model is not there yet."""
+
+
+class LoadingFailed(Loading):
+    """It can't be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,16 @@ class Models:
     """Several models in one process, for a comparison; mostly it is one. Shared by threads.
 
     Args:
-        loads: makes each predictor, the default one first; run once now, in a thread, and again at each reload.
+        loads: makes each predictor, the default one first; run now, in a thread, until it goes well, and again at each reload.
         settings: of `batching.Batcher`.
     """
 
     def __init__(self, loads: Sequence[Load], **settings: Any) -> None:
         self._loads = tuple(loads)
         self._settings = settings
-        self._loaded: Future[tuple[Served, ...]] = Future()
+        self._loaded: tuple[Served, ...] | Exception | None = None
+        self._tried = threading.Event()
+        self._closing = threading.Event()
         self._reloading = threading.Lock()
         self.reloads = self.reloads_failed = 0
         threading.Thread(target=self._load_first, name="load-model", daemon=True).start()
@@ -57,13 +67,14 @@ class Models:
         """Every model, the default one first.
 
         Raises:
-            Loading: they are not there yet, or one can't be loaded.
+            Loading: they are not there yet; `LoadingFailed` where one can't be loaded.
         """
-        if not self._loaded.done():
+        loaded = self._loaded
+        if loaded is None:
             raise Loading("The model is still loading.")
-        if (error := self._loaded.exception()) is not None:
-            raise Loading(f"The model can't be loaded: {error}")
-        return self._loaded.result()
+        if isinstance(loaded, Exception):
+            raise LoadingFailed(f"The model can't be loaded: {loaded}") from loaded
+        return loaded
 
     def find(self, name: str | None = None, version: str | None = None) -> Served:
         """The first of that name and version; the first of all where neither is told.
@@ -96,46 +107,61 @@ class Models:
             promised = served.batcher.submit(picture, deadline)
         return served, await _kept(promised, deadline)
 
-    def wait_until_loaded(self) -> None:
+    def wait_until_loaded(self, timeout_s: float | None = None) -> None:
         """Wait for the first load to end, well or not."""
-        self._loaded.exception()
+        self._tried.wait(timeout_s)
 
     def reload(self) -> tuple[Served, ...]:
         """Read the files again and let what they say now take over. Returns once it has.
 
         Raises:
-            Loading: it can't be loaded; the models before go on. Or a reload runs already.
+            Loading: it can't be loaded (`LoadingFailed`), and the models before go on. Or it is being loaded already.
         """
         if not self._reloading.acquire(blocking=False):
-            raise Loading("A reload runs already.")
+            raise Loading("It is being loaded already.")
         try:
             fresh = self._load()
         except Exception as error:
             self.reloads_failed += 1
             log.exception("model.not_reloaded")
-            raise Loading(f"The model can't be loaded; the one before goes on: {error}") from error
+            if isinstance(self._loaded, tuple):
+                raise LoadingFailed(f"The model can't be loaded; the one before goes on: {error}") from error
+            self._loaded = error
+            raise LoadingFailed(f"The model can't be loaded: {error}") from error
         else:
-            before, self._loaded = self._loaded, _done(fresh)
+            before, self._loaded = self._loaded, fresh
             self.reloads += 1
             log.info("model.reloaded", extra={"models": [one.predictor.model for one in fresh]})
         finally:
             self._reloading.release()
-        if before.done() and before.exception() is None:
-            _close(before.result())  # takes a while; the next reload need not wait for it
+        if isinstance(before, tuple):
+            _close(before)  # takes a while; the next reload need not wait for it
         return fresh
 
     def close(self) -> None:
         """Answer what waits, and stop."""
-        if self._loaded.done() and self._loaded.exception() is None:
-            _close(self._loaded.result())
+        self._closing.set()
+        if isinstance(self._loaded, tuple):
+            _close(self._loaded)
 
     def _load_first(self) -> None:
-        try:
-            self._loaded.set_result(self._load())
-            log.info("model.ready", extra={"models": [one.predictor.model for one in self.all()]})
-        except Exception as error:
-            log.exception("model.not_loaded")
-            self._loaded.set_exception(error)
+        """Until it goes well, here or by a reload."""
+        pause_s = _AGAIN_AFTER_S
+        while not self._loaded_now(pause_s) and not self._closing.wait(pause_s):
+            pause_s = min(2 * pause_s, _AGAIN_AFTER_S_MAX)
+
+    def _loaded_now(self, again_in_s: float) -> bool:
+        with self._reloading:
+            if isinstance(self._loaded, tuple):
+                return True
+            try:
+                self._loaded = self._load()
+                log.info("model.ready", extra={"models": [one.predictor.model for one in self._loaded]})
+            except Exception as error:
+                log.exception("model.not_loaded", extra={"again_in_s": again_in_s})
+                self._loaded = error
+            self._tried.set()
+            return isinstance(self._loaded, tuple)
 
     def _load(self) -> tuple[Served, ...]:
         made: list[Served] = []
@@ -157,12 +183,6 @@ async def _kept(promised: "Future[Any]", deadline: float | None) -> Any:
             return await asyncio.shield(asyncio.wrap_future(promised))
     except TimeoutError:
         raise Expired(TOO_LATE) from None
-
-
-def _done(served: tuple[Served, ...]) -> "Future[tuple[Served, ...]]":
-    future: Future[tuple[Served, ...]] = Future()
-    future.set_result(served)
-    return future
 
 
 def _close(served: Sequence[Served]) -> None:

@@ -7,15 +7,15 @@ It answers `objects` only: COCO's 80 things. `labels` of a cloud name thousands 
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, Future
 from decimal import Decimal, InvalidOperation
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from local_model import builtin
-from local_model.batching import Batcher, Expired, Overloaded
+from local_model.batching import Expired, Overloaded
+from local_model.models import Loading, LoadingFailed, Models
 from providers.contract import Answer, BadEnvironment, BoundingBox, Call, Detection, Feature, Health, Usage
 from providers.errors import ImageRefused, ProviderError, ProviderFailed, ProviderMisconfigured, ProviderOverloaded, ProviderTimeout
 from providers.images import Image, ImageError, Pixels
@@ -127,23 +127,21 @@ class InProcess:
         """Share the cores with so many processes that each have a model."""
         self._processes = processes
         self._lock = threading.Lock()
-        self._loading: Future[Batcher] | None = None
+        self._models: Models | None = None
 
     def warm(self) -> None:
         """Start loading, once."""
-        self._loaded()
+        self._warmed()
 
     def predict(self, pixels: Pixels, deadline: float) -> Seen:
         """Join the next batch."""
+        models = self._warmed()
+        models.wait_until_loaded(max(deadline - time.monotonic(), 0))
         try:
-            batcher = self._loaded().result(max(deadline - time.monotonic(), 0))
-        except (TimeoutError, CancelledError) as error:
-            raise ProviderOverloaded("The in-house model is still loading.") from error
-        except Exception as error:
-            raise ProviderMisconfigured(f"The in-house model can't be loaded: {error}") from error
-        try:
-            seen: Seen = batcher.predict(pixels, deadline)
-        except Overloaded as error:
+            seen: Seen = models.find().batcher.predict(pixels, deadline)
+        except LoadingFailed as error:
+            raise ProviderMisconfigured(str(error)) from error
+        except (Loading, Overloaded) as error:
             raise ProviderOverloaded(str(error)) from error
         except Expired as error:
             raise ProviderTimeout(str(error)) from error
@@ -151,45 +149,37 @@ class InProcess:
 
     def batch_fill(self) -> float | None:
         """See `Local.batch_fill`."""
-        loading = self._loading
-        loaded = loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
-        return loading.result().counts.batch_fill if loading is not None and loaded else None
+        try:
+            return self._models.find().batcher.counts.batch_fill if self._models else None
+        except Loading:
+            return None
 
     def health(self) -> Health:
         """Ready, once it is loaded."""
-        loading = self._loaded()
-        if not loading.done():
-            return Health(ready=False, detail="It is still loading.")
-        if (error := loading.exception()) is not None:
-            return Health(ready=False, detail=f"It can't be loaded: {error}")
+        try:
+            self._warmed().all()
+        except Loading as error:
+            return Health(ready=False, detail=str(error))
         return Health(ready=True, detail="in this process")
 
     def close(self) -> None:
         """Answer what waits, and stop."""
         with self._lock:
-            loading, self._loading = self._loading, None
-        if loading is not None and not loading.cancel() and loading.exception() is None:
-            loading.result().close()
+            models, self._models = self._models, None
+        if models is not None:
+            models.wait_until_loaded()
+            models.close()
 
-    def _loaded(self) -> Future[Batcher]:
+    def _warmed(self) -> Models:
         with self._lock:
-            if self._loading is None:
-                self._loading = Future()
-                threading.Thread(target=_load, args=(self._loading, self._processes), name="load-model", daemon=True).start()
-            return self._loading
+            if self._models is None:
+                self._models = Models([self._load])
+            return self._models
 
-
-def _load(loading: Future[Batcher], processes: int) -> None:
-    if not loading.set_running_or_notify_cancel():
-        return
-    try:
+    def _load(self) -> Any:
         from local_model.predictor import Predictor  # noqa: PLC0415 -- torch is imported here, and in no process that does not need it
 
-        predictor = Predictor.load(processes=processes)
-        predictor.warm()
-        loading.set_result(Batcher.of(predictor))
-    except Exception as error:  # noqa: BLE001 -- told to everyone who waits for it
-        loading.set_exception(error)
+        return Predictor.load(processes=self._processes)
 
 
 def build(environ: Mapping[str, str]) -> Local:

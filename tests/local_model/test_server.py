@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,10 +23,12 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from local_model import models
 from local_model.__main__ import _Worker
 from local_model.preprocess import decoded
 from local_model.server import BODY_BYTES_MAX, Server
 from providers.deadline_sockets import pool_for
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 GIRAFFES = ROOT / "tests" / "photos" / "000000000072.jpg"
@@ -366,6 +369,29 @@ def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
     status, told = ask(server, "GET", "/v2/health/ready")
     assert status == 503
     assert "no such weights" in told["error"]
+    server.close()
+
+
+def test_a_model_that_could_not_be_loaded_is_loaded_once_it_can_be(monkeypatch):
+    monkeypatch.setattr(models, "_AGAIN_AFTER_S", 0.02)
+    missing, tries = [True], []
+
+    def late():
+        tries.append(time.monotonic())
+        if missing:
+            raise OSError("no such weights")
+        return SimpleNamespace(
+            name="late", version="1", model="late 1", images_max=1, lanes=1, ahead=False, elsewhere=False, warm=int, close=int
+        )
+
+    server = Server([late])
+    server.models.wait_until_loaded()
+    assert ask(server, "GET", "/v2/health/ready")[0] == 503
+    until(lambda: len(tries) > 3)
+    missing.clear()
+    until(lambda: ask(server, "GET", "/v2/health/ready")[0] == 200)
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses[2] > pauses[0] > 0.02
     server.close()
 
 

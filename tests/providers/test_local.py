@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from local_model import builtin, detector
+from local_model import builtin, models
 from providers import errors, local
 from providers.contract import BadEnvironment, Call, Health, Provider, Usage
 from providers.images import ImageLimits, read_image
@@ -74,13 +74,18 @@ def test_a_model_that_still_loads_is_overloaded_and_answers_later(giraffes):
     provider.close()
 
 
-def test_weights_that_can_not_be_loaded_need_an_operator(giraffes, monkeypatch, tmp_path):
+def test_weights_that_can_not_be_loaded_need_an_operator_but_no_restart(giraffes, monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "_AGAIN_AFTER_S", 0.05)
+    there = builtin.WEIGHTS
     monkeypatch.setattr(builtin, "WEIGHTS", tmp_path / "gone.safetensors")
     provider = local.build({})
-    with pytest.raises(errors.ProviderMisconfigured, match=r"gone\.safetensors") as raised:
+    with pytest.raises(errors.ProviderMisconfigured, match=r"gone\.safetensors"):
         provider.detect(giraffes, CALL, 30)
-    assert isinstance(raised.value.__cause__, detector.BadDetector)
     assert not provider.health().ready
+    assert "gone.safetensors" in provider.health().detail
+    monkeypatch.setattr(builtin, "WEIGHTS", there)
+    until(lambda: provider.health().ready)
+    assert provider.detect(giraffes, CALL, 30).detections
     provider.close()
 
 
