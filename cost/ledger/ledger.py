@@ -290,8 +290,8 @@ class Ledger:
 
     @property
     def problem(self) -> str | None:
-        """Why money can't be recorded now, or None. While it stands, paid providers are left out of routes."""
-        return self._writer.problem
+        """Why money can't be recorded now, or a dead process's can't, or None. While it stands, paid providers are left out of routes."""
+        return self._writer.problem or self._spool.problem
 
     @property
     def clock_doubt(self) -> str | None:
@@ -321,7 +321,7 @@ class Ledger:
         self._spool.close()
 
     def _resolve(self, resolve: Resolve, wait_s: float | None) -> None:
-        if self.problem is not None:
+        if self._writer.problem is not None:
             self._keep_for_later(resolve)
             return
         try:

@@ -27,6 +27,9 @@ class Spool:
 
     Args:
         folder: on a local disk; made when first needed.
+
+    Attributes:
+        problem: which dead process's settlements could not be recorded at the last replay, and what an operator may do; or None.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +37,7 @@ class Spool:
         self._path = folder / f"{new_id()}.jsonl"
         self._file: int | None = None
         self._guard = threading.Lock()
+        self.problem: str | None = None
 
     def add(self, resolve: Resolve) -> None:
         """Keep it. On disk at return, so that it outlives the machine too.
@@ -50,12 +54,20 @@ class Spool:
             os.fsync(self._file)
 
     def replay(self, settle: Callable[[Sequence[Resolve]], Any]) -> None:
-        """Record everything that waits. What `settle` raises ends the replay and everything waits on; all of it may be repeated."""
-        if not self._folder.is_dir():
-            return
+        """Record everything that waits. What `settle` raises ends the replay and everything waits on; all of it may be repeated.
+
+        A dead process's file that can't be read or removed becomes the `problem`, and keeps nothing else waiting.
+        """
+        problem = None
         for path in sorted(self._folder.glob("*.jsonl")):
-            if path != self._path:
-                _replay_orphan(path, settle)
+            try:
+                if path != self._path:
+                    _replay_orphan(path, settle)
+            except OSError as error:
+                problem = _what_to_do(path, error)
+                if problem != self.problem:
+                    log.error("ledger.spool_unreadable", extra={"file": str(path.absolute()), "reason": problem})  # noqa: TRY400 -- says all
+        self.problem = problem
         with self._guard:
             size = 0 if self._file is None else os.fstat(self._file).st_size
         if size:
@@ -104,6 +116,14 @@ def _replay_orphan(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> No
         pass  # Its process lives.
     finally:
         os.close(file)
+
+
+def _what_to_do(path: Path, error: OSError) -> str:
+    """Without the folder's path: clients are told it, too."""
+    return (
+        f"{path.name} in the spool's folder, where settlements of a process that died wait, can't be read and removed: {error.strerror}. "
+        f"Let user {os.geteuid()} read it and write in its folder; or move it away, and its calls become unknown and count as spent"
+    )
 
 
 def _replay(path: Path, settle: Callable[[Sequence[Resolve]], Any]) -> None:

@@ -78,6 +78,25 @@ def test_what_a_dead_process_could_not_record_is_recorded_by_the_next(sturdy, en
         until(lambda: after.budgets()[0].settled == Money(FLAT))
 
 
+def test_a_dead_processs_file_that_can_not_be_read_refuses_paid_calls_and_is_told_with_what_to_do(sturdy, tmp_path, caplog):
+    paid = sturdy.reserve(hold(), wait_s=10).attempt_id
+    stranger = tmp_path / "spool" / "stranger.jsonl"
+    stranger.mkdir(parents=True)
+    until(lambda: sturdy.problem)
+    assert re.search(r"stranger\.jsonl .*Is a directory.*Let user \d+ read it.*or move it away", sturdy.problem)
+    for _ in range(20):  # whatever else is committed meanwhile
+        sturdy.sweep()
+        with pytest.raises(LedgerUnavailable, match="stranger"):
+            sturdy.reserve(hold(), wait_s=10)
+        time.sleep(0.02)
+    sturdy.settle(paid, wait_s=10)
+    assert sturdy.budgets()[0].settled == Money(FLAT), "the database is there"
+    stranger.rmdir()
+    until(lambda: sturdy.problem is None)
+    sturdy.reserve(hold(), wait_s=10)
+    assert [record.file for record in caplog.records if record.getMessage() == "ledger.spool_unreadable"] == [str(stranger)], "told once"
+
+
 def test_an_abandoned_reserve_holds_nothing(sturdy, engine):
     def give_up():
         with pytest.raises(LedgerUnavailable):

@@ -1,7 +1,9 @@
+import errno
 import fcntl
 import json
 import os
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +117,33 @@ def test_a_new_file_that_another_process_takes_for_a_dead_ones_is_made_again(spo
     monkeypatch.setattr(fcntl, "flock", late)
     spool.add(FIRST)
     assert replayed(spool) == [FIRST]
+
+
+def test_a_file_that_can_not_be_read_keeps_no_other_waiting(spool, tmp_path):
+    for name, resolve in (("a", FIRST), ("z", SECOND)):
+        other = Spool(tmp_path / "spool")
+        other.add(resolve)
+        other.close()
+        next(path for path in (tmp_path / "spool").glob("0*.jsonl")).rename(tmp_path / "spool" / f"{name}.jsonl")
+    (tmp_path / "spool" / "b.jsonl").mkdir()
+    assert replayed(spool) == [FIRST, SECOND]
+    assert "b.jsonl" in spool.problem
+    (tmp_path / "spool" / "b.jsonl").rmdir()
+    assert replayed(spool) == []
+    assert spool.problem is None
+
+
+def test_a_file_that_can_not_be_removed_is_told_too(spool, tmp_path, monkeypatch):
+    other = Spool(tmp_path / "spool")
+    other.add(FIRST)
+    other.close()
+
+    def refused(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert replayed(spool) == [FIRST]
+    assert "Permission denied" in spool.problem
+    monkeypatch.undo()
+    assert replayed(spool) == [FIRST], "what was recorded before is recorded again, which changes nothing"
+    assert spool.problem is None
