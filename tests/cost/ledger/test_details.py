@@ -23,6 +23,7 @@ from cost.ledger.reports import AMOUNTS, total
 from cost.ledger.verify import verify
 from cost.money import Money
 from tests.cost.clocks import FakeClock
+from tests.cost.plans import steps_of
 from tests.cost.sheets import BOOK, hold
 
 EVER = {"first": date(2000, 1, 1), "last": date(2100, 1, 1)}
@@ -169,6 +170,15 @@ def test_more_owners_than_are_looked_up_one_by_one_are_found_as_well(ledger, eng
         clock.advance(seconds=7_200)
     ledger.close()
     check(engine, ["client"], 11)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("state", ["reserved", "unknown"])
+def test_what_is_open_is_found_by_its_index_however_many_attempts_there_are(ledger, engine, clock, state):
+    make(ledger, clock, SOME)
+    with read_snapshot(engine) as connection, steps_of(engine) as steps:
+        assert entries_page(connection, CostFilter(**EVER), limit=10, only=state).entries
+    assert {step for step in steps if "attempts" in step} == {"SEARCH attempts USING INDEX attempts_open (state=?)"}
 
 
 def test_only_the_rows_that_were_asked_for_are_found_and_together_they_are_all(ledger, engine, clock):

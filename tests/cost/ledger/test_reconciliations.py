@@ -13,6 +13,7 @@ from cost.ledger.reports import total
 from cost.ledger.verify import verify
 from cost.money import Money
 from cost.price_sheets import Price, PriceSheet, Tier
+from tests.cost.plans import steps_of
 from tests.cost.sheets import hold
 
 EVER = CostFilter(first=date(2000, 1, 1), last=date(2100, 1, 1))
@@ -95,6 +96,15 @@ def test_unknown_calls_that_the_invoice_does_not_count_are_released(acme, engine
     acme.reconciliations.accept(found.id, by="bob")
     assert (state_of(engine, first), state_of(engine, second)) == ("settled", "released")
     assert spend(engine).cost == Money.usd("0.002")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_an_invoice_finds_unknown_calls_by_an_index_however_many_attempts_there_are(acme, engine):
+    call(acme, "unknown")
+    found = send(acme, row(2, "0.002"))
+    with steps_of(engine) as steps:
+        assert causes(acme.reconciliations.get(found.id)) == {"LOOK22": [("unknown_attempts", 1, "0.001"), ("other_user", 1, "0.001")]}
+    assert {step for step in steps if "attempts" in step} == {"SEARCH attempts USING INDEX attempts_open (state=?)"}
 
 
 def test_to_accept_twice_and_to_send_the_same_file_again_does_nothing(acme, engine):

@@ -1,10 +1,15 @@
+import time
+from contextlib import closing
+
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 
-from cost.ledger import Budget, BudgetExhausted, recovery
+from cost.ledger import Budget, BudgetExhausted, Ledger, recovery
 from cost.ledger.schema import attempts
 from cost.money import Money
-from tests.cost.sheets import FLAT, hold
+from tests.cost.plans import steps_of
+from tests.cost.sheets import BOOK, FLAT, hold
 
 
 @pytest.fixture
@@ -77,15 +82,28 @@ def test_many_lost_holds_are_swept_in_pages(ledger, clock, monkeypatch):
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_sweep_reads_by_an_index_however_many_attempts_and_keys_there_are(ledger, engine):
-    plans = []
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def explain(connection, _cursor, statement, parameters, *_):
-        if statement.startswith(("SELECT", "DELETE")):
-            cursor = connection.connection.cursor()
-            plans.append([row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)])
-
-    ledger.sweep()
-    steps = {step for plan in plans for step in plan if "attempts" in step or "idempotency" in step or "B-TREE" in step}
+    with steps_of(engine) as found:
+        ledger.sweep()
+    steps = {step for step in found if "attempts" in step or "idempotency" in step or "B-TREE" in step}
     assert len(steps) == 2, steps
     assert all(step.startswith("SEARCH") for step in steps), steps
+
+
+def test_a_connection_that_the_pool_has_lost_stops_no_sweep_and_refuses_no_paid_call(engine, clock, tmp_path, monkeypatch):
+    """Reports read by the pool's; only the ledger's own says whether money can be recorded."""
+    monkeypatch.setattr("cost.ledger.ledger.SWEEP_EVERY_S", 0.0)
+
+    def lost(_connection):
+        raise OperationalError("SELECT 1", {}, ConnectionError("server closed the connection unexpectedly"))
+
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", now=clock.now, elapsed=clock.elapsed, tick_s=0.01)) as ledger:
+        ledger.put_budget(Budget("all", "global", "", "month", "UTC", Money(2 * FLAT)))
+        late = ledger.reserve(hold(timeout_s=10)).attempt_id
+        event.listen(engine, "engine_connect", lost)
+        clock.advance(hours=1)
+        for _ in range(50):
+            assert ledger.problem is None
+            time.sleep(0.01)
+        ledger.reserve(hold())
+        event.remove(engine, "engine_connect", lost)
+        assert outcome(engine, late) == ("unknown", "deadline_passed")
