@@ -18,7 +18,7 @@ from cost.escalation.baselines import one_threshold, oracle
 from cost.escalation.box_votes import State, shown
 from cost.escalation.boxes import f1
 from cost.escalation.evidence import Floats
-from cost.escalation.fit import fit
+from cost.escalation.learn import learn, with_beliefs
 from cost.escalation.online import learn_online
 from cost.escalation.policy import COMBINED, STOP, Policy, View, choose_labels
 from cost.money import NANOS_PER_USD, Money
@@ -64,26 +64,28 @@ def replay(
     online: bool = False,
 ) -> dict[str, Any]:
     """`backtest` of records that are read already."""
+    judged = with_beliefs(everything)
     order = np.random.RandomState(seed).permutation(len(everything))
     cut = 0 if online else int(len(everything) * train)
-    taught, test = everything.take(order[:cut]), everything.take(order[cut:])
+    taught, test = judged.take(order[:cut]), judged.take(order[cut:])
     if not len(test) or (not online and not len(taught)):
         raise BadRecords(f"{len(everything)} records leave none to {'replay' if not len(test) else 'fit on'} at train {train}")
+    if not any(np.isfinite(rewards).any() for rewards in test.rewards.values()):
+        raise BadRecords("nobody says how good any answer is: neither a truth, nor a reward, nor a reference")
     limit = Money(int(budget_usd_per_10k * NANOS_PER_USD * len(test) / PICTURES))
     run = Replay(test, prices, limit)
     if online:
         learn_online(run)
     else:
-        policy = fit(taught, run.usd)
+        policy = learn(everything.take(order[:cut]), run.usd)
         run.run(policy, Pacer(policy.multiplier_for), 0, len(test))
     return {
         "records": len(everything),
         "test_records": len(test),
         "budget_usd_per_10k": np.double(str(budget_usd_per_10k)).item(),
-        "target": everything.target,
+        "target": judged.target,
         "policy": {
-            "accuracy": np.nanmean(run.reward).item(),
-            "spend_usd_per_10k": run.spent.nanos * PICTURES / len(test) / NANOS_PER_USD,
+            **_row(run.reward, run.spent.nanos / len(test) / NANOS_PER_USD),
             "overrun_pct": max(0.0, 100.0 * (run.spent.nanos - limit.nanos) / max(limit.nanos, 1)),
             "share": {p: run.asked[p].mean().item() for p in test.providers},
         },
@@ -223,4 +225,11 @@ def _baselines(taught: Records, test: Records, usd: Mapping[str, float], usd_per
     if len(taught):
         rows["one_threshold"] = one_threshold(taught, test, usd, usd_per_picture)
     rows["oracle"] = oracle(test, usd, usd_per_picture)
-    return {name: {"accuracy": np.nanmean(r).item(), "spend_usd_per_10k": np.mean(c).item() * PICTURES} for name, (r, c) in rows.items()}
+    return {name: _row(rewards, np.mean(spent).item()) for name, (rewards, spent) in rows.items()}
+
+
+def _row(rewards: Floats, usd_per_picture: float) -> dict[str, float]:
+    """Of the pictures whose answer's worth is known; who never answers is right about nothing."""
+    known = np.isfinite(rewards)
+    accuracy = np.mean(rewards[known]).item() if known.any() else 0.0
+    return {"accuracy": accuracy, "known": known.mean().item(), "spend_usd_per_10k": usd_per_picture * PICTURES}

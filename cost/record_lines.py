@@ -27,7 +27,7 @@ def from_json_lines(lines: Iterable[str]) -> Records:
     """
     try:
         return from_rows([json.loads(line, parse_float=Decimal) for line in lines if line.strip()])
-    except (json.JSONDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise BadRecords(f"not a comparison record: {error!r}") from error
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cost.escalation.evidence import Encoder, Floats
 from cost.records import Records
 
-Outcome = tuple[Floats, Floats]  # (n,) reward, (n,) dollars of every picture
+Outcome = tuple[Floats, Floats]  # (n,) reward, NaN where unknown, and (n,) dollars of every picture
 
 
 def one_threshold(taught: Records, test: Records, prices_usd: Mapping[str, float], usd_per_picture: float) -> Outcome:
@@ -38,7 +38,7 @@ def one_threshold(taught: Records, test: Records, prices_usd: Mapping[str, float
         return np.zeros(len(test)), np.zeros(len(test))
     _, first, second, threshold = best
     asked = _surest(encoder, test, first) <= threshold
-    earned: Floats = np.nan_to_num(np.where(asked, test.rewards[second], test.rewards[first]))
+    earned: Floats = np.where(asked, test.rewards[second], test.rewards[first])
     return earned, prices_usd[first] + asked.astype(np.float64) * prices_usd[second]
 
 
@@ -56,7 +56,9 @@ def oracle(test: Records, prices_usd: Mapping[str, float], usd_per_picture: floa
         chosen, dearer = _argmax(rewards, costs, high), _argmax(rewards, costs, low)
         more = np.cumsum(costs[dearer] - costs[chosen]) <= usd_per_picture * len(costs[chosen]) - costs[chosen].sum()
         chosen = np.where(more, dearer, chosen)
-    return np.maximum(rewards[np.arange(len(chosen)), chosen], 0.0), costs[chosen]
+    earned: Floats = np.maximum(rewards[np.arange(len(chosen)), chosen], 0.0)
+    answered = np.any([[a is not None for a in test.answers[p]] for p in test.providers], axis=0)
+    return np.where(answered & (rewards < 0.0).all(axis=1), np.nan, earned), costs[chosen]
 
 
 def _argmax(rewards: Floats, costs: Floats, multiplier: float) -> NDArray[np.intp]:

@@ -68,7 +68,8 @@ def learn_online(run: Run) -> None:
     """Answer all pictures of a run, learning on the way."""
     n = len(run.test)
     affordable = run.limit.nanos // max(run.dearest.nanos, 1)
-    if min(affordable // 2, n) < ROWS_MIN:  # too little money to learn anything with
+    # Too little money to learn anything with, or nothing to be seen.
+    if min(affordable // 2, n) < ROWS_MIN or all(run.test.opaque(p) for p in run.test.providers):
         run.ask(range(n), [_cheapest(run)])
     # An anchor that was chosen from a handful of pictures is a guess; and among sets nobody's is the truth.
     elif run.test.kind == "label" and affordable * LOOK_SHARE >= ANCHOR_MIN:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from cost.backtest import Replay
-from cost.escalation.belief import Belief, believe_one
-from cost.escalation.consensus import believe, rightness
-from cost.escalation.evidence import Encoder, Floats
-from cost.escalation.fit import fit
+from cost.escalation.evidence import Floats
+from cost.escalation.learn import learn, with_beliefs
 from cost.escalation.policy import Policy
 from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
-from cost.records import Records, rewards_of
+from cost.records import Records
 
 HELD_OUT = 5  # one record in so many, the latest, judges and does not teach
 
@@ -73,37 +71,6 @@ def refit(current: Policy | None, records: Records, prices: Mapping[str, Money],
         if np.nanmean(worse).item() > error:
             raise WorseFit(f"{np.nanmean(new):.4f} on {len(held_out)} held-out records, {before:.4f} with the policy in use")
     return Tuned(learn(records, usd), len(held_out), np.nanmean(new).item(), before)
-
-
-def learn(records: Records, usd: Mapping[str, float]) -> Policy:
-    """A policy by what is known of these records, or, where nobody told it, by what is believed."""
-    if records.kind == "label" and untold(records):
-        return fit(records.without_truth(), usd, _belief(records))
-    return fit(with_beliefs(records), usd)
-
-
-def with_beliefs(records: Records) -> Records:
-    """Where nobody told the truth and nobody is the reference: what is believed stands for it, and it is called agreement."""
-    if not untold(records):
-        return records
-    vocabulary = Encoder.fit(records.without_truth()).vocabulary
-    if records.kind == "label":
-        truth = [frozenset([vocabulary[k]]) for k in _belief(records).chances.argmax(axis=1)]
-    else:
-        truth = [frozenset(vocabulary[k] for k in np.flatnonzero(row > 0.5)) for row in believe(records)]
-    rewards = {p: rewards_of(records.kind, records.answers[p], truth) for p in records.providers}
-    return replace(records, truth=truth, rewards=rewards, target="agreement")
-
-
-def untold(records: Records) -> bool:
-    """Whether neither a truth, nor a verdict, nor a reference is known of any picture."""
-    return all(t is None for t in records.truth) and not any(np.isfinite(r).any() for r in records.rewards.values())
-
-
-def _belief(records: Records) -> Belief:
-    """As online: whom the others bear out most is the anchor."""
-    right = rightness(records)
-    return believe_one(records, max(right, key=lambda p: right[p]))
 
 
 def _rewards(policy: Policy, held_out: Records, prices: Mapping[str, Money], per_picture: Money) -> Floats:

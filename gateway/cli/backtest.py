@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from cost.backtest import backtest
+from cost.escalation.fit import TooFewRecords
+from cost.money import BadMoney
 from cost.records import BadRecords
 
 
@@ -15,7 +17,7 @@ from cost.records import BadRecords
 @click.option("--prices", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Prices by the records' stem.")
 @click.option("--budget", required=True, metavar="USD_PER_10K", help="What 10,000 pictures may cost, in dollars.")
 @click.option("--train", default=0.5, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to fit on.")
-@click.option("--seed", default=1, show_default=True, help="Of the split.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Of the split.")
 @click.option("--online", is_flag=True, help="Start knowing nothing and see only what was paid for, under a hard budget.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(records: Path, prices: Path, budget: str, train: float, seed: int, online: bool, as_json: bool) -> None:
@@ -28,7 +30,7 @@ def command(records: Path, prices: Path, budget: str, train: float, seed: int, o
         raise click.BadParameter("must be 0 or more dollars", param_hint="--budget")
     try:
         report = backtest(records, prices, dollars, train=train, seed=seed, online=online)
-    except BadRecords as error:
+    except (BadRecords, BadMoney, TooFewRecords) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(report))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_the_report_has_the_shape_that_was_promised(tmp_path):
     (tmp_path / "prices.json").write_text('{"Toy": {"apis": {"a": {"usd_per_call": 1e-7}, "b": {"usd_per_call": 0.001}}}}')
     report = backtest(tmp_path / "Toy.csv", tmp_path / "prices.json", Decimal("5"), train=0.5, seed=1)
     assert set(report) == {"records", "test_records", "budget_usd_per_10k", "target", "policy", "baselines"}
-    assert set(report["policy"]) == {"accuracy", "spend_usd_per_10k", "overrun_pct", "share"}
+    assert set(report["policy"]) == {"accuracy", "known", "spend_usd_per_10k", "overrun_pct", "share"}
     assert set(report["baselines"]) == {"a", "b", "one_threshold", "oracle"}
     assert (report["records"], report["test_records"], report["budget_usd_per_10k"]) == (200, 100, 5.0)
     assert report["policy"]["accuracy"] == 1.0, "a is wrong where it is unsure, and b is affordable there"
@@ -175,3 +176,47 @@ def test_online_goes_on_where_hardly_any_picture_was_answered_by_everybody(recor
     learn_online(run)
     assert run.spent <= run.limit
     assert (run.asked["weak"] | run.asked["fair"] | run.asked["strong"]).all()
+
+
+def test_where_nobody_tells_anything_agreement_is_what_is_replayed_and_it_is_called_so(recordings, prices):
+    report = replay(recordings(400).without_truth(), prices, Decimal(5))
+    assert report["target"] == "agreement"
+    assert report["policy"]["accuracy"] > report["baselines"]["fair"]["accuracy"]
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_with_rewards_alone_it_is_chosen_by_them_and_without_those_nothing_is_replayed(recordings, prices, online):
+    records = recordings(400)
+    blind = {p: [None] * len(records) for p in records.providers}
+    report = replay(replace(records, answers=blind, truth=[None] * len(records)), prices, Decimal(10), online=online)
+    assert report["policy"]["accuracy"] == pytest.approx(report["baselines"]["weak" if online else "strong"]["accuracy"])
+    with pytest.raises(BadRecords, match="nobody says how good"):
+        replay(replace(records.without_truth(), answers=blind), prices, Decimal(10), online=online)
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_a_dear_provider_that_never_answers_is_right_about_nothing(recordings, prices, online):
+    records = recordings(300)
+    silent = replace(
+        records,
+        answers={**records.answers, "strong": [None] * len(records)},
+        rewards={**records.rewards, "strong": np.full(len(records), np.nan)},
+    )
+    report = replay(silent, prices, Decimal(5), online=online)
+    assert report["baselines"]["strong"] == {"accuracy": 0.0, "known": 0.0, "spend_usd_per_10k": pytest.approx(10.0)}
+    assert report["policy"]["share"]["strong"] == 0.0
+    json.dumps(report, allow_nan=False)
+
+
+def test_pictures_of_which_nobody_knows_the_truth_count_in_no_row(recordings, prices):
+    records = recordings(400)
+    half = replace(
+        records,
+        truth=[t if i % 2 else None for i, t in enumerate(records.truth)],
+        rewards={p: np.where(np.arange(len(records)) % 2, r, np.nan) for p, r in records.rewards.items()},
+    )
+    report = replay(half, prices, Decimal(10))
+    known = report["baselines"]["strong"]["known"]
+    assert 0.4 < known < 0.6
+    assert all(row["known"] == known for row in [report["policy"], *report["baselines"].values()])
+    assert report["baselines"]["oracle"]["accuracy"] > report["baselines"]["strong"]["accuracy"]

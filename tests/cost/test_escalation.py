@@ -8,8 +8,9 @@ from cost.escalation.boxes import Vote, fuse, overlap
 from cost.escalation.consensus import believe
 from cost.escalation.evidence import Encoder
 from cost.escalation.fit import TooFewRecords, fit
+from cost.escalation.learn import learn
 from cost.escalation.policy import COMBINED
-from cost.escalation.tune import WorseFit, learn, refit
+from cost.escalation.tune import WorseFit, refit
 from cost.money import Money
 from cost.record_files import from_csv
 from cost.records import Records, Seen

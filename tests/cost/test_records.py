@@ -37,10 +37,40 @@ def test_without_a_truth_column_a_correct_provider_tells_the_truth_and_else_it_i
     assert records.truth == [frozenset({"cat"}), frozenset({NOBODYS})]
 
 
-@pytest.mark.parametrize("text", ["", "image_id,true_label\n1,cat\n", "label_a\n"])
-def test_a_csv_without_rows_or_providers_is_refused(text):
-    with pytest.raises(BadRecords):
+def test_where_all_labels_that_can_be_seen_are_wrong_the_truth_is_one_that_nobody_said():
+    assert from_csv("label_a,correct_a,correct_b\ncat,0,1\n").truth == [frozenset({NOBODYS})]
+    assert from_csv("correct_a,correct_b\n0,0\n").truth == [None], "where none can be seen, no label is known to be wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no rows"),
+        ("label_a\n", "no rows"),
+        ("image_id,true_label\n1,cat\n", "no provider columns among image_id, true_label"),
+        ("true_label,label_a\ncat,cat\ncat\n", "row 2 has 1 cells, and the header 2"),
+        ("true_label,label_a\ncat,cat,dog\n", "row 1 has 3 cells, and the header 2"),
+        (f"true_label,label_a\ncat,{'x' * 200_000}\n", "field larger than"),
+    ],
+)
+def test_what_is_no_table_of_providers_is_refused_with_what_is_wrong(text, told):
+    with pytest.raises(BadRecords, match=told):
         from_csv(text)
+
+
+def test_empty_lines_are_no_records():
+    assert len(from_csv(SINGLE.replace("\n", "\r\n\r\n") + "\r\n")) == 2
+
+
+def test_what_is_correct_may_be_written_in_words_and_else_the_truth_says_it():
+    records = from_csv("true_label,label_a,correct_a\ncat,cat,True\ncat,dog,FALSE\ncat,cat,\n")
+    assert records.rewards["a"].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_one_label_with_a_reward_is_still_one_label():
+    records = from_csv("true_label,label_a,reward_a\ncat,lynx,0.5\n")
+    assert (records.kind, records.rewards["a"].tolist()) == ("label", [0.5])
+    assert from_csv("reward_a,reward_b\n0.5,1\n").kind == "tags"
 
 
 def line(**more):
@@ -76,7 +106,7 @@ def test_a_provider_that_was_not_asked_has_neither_answer_nor_reward():
     assert math.isnan(records.rewards["cloud"][1])
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"answers": 3}', "{}", '{"answers": {}}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"answers": 3}', "{}", '{"answers": {}}', '{"answers":' * 5_000])
 def test_a_line_that_is_no_comparison_is_refused(text):
     with pytest.raises(BadRecords):
         from_json_lines([text])
@@ -91,6 +121,31 @@ def test_files_are_told_by_their_names(tmp_path: Path):
     assert stem_of(tmp_path / "R.csv.gz") == stem_of(tmp_path / "R.jsonl") == "R"
     with pytest.raises(BadRecords, match=r"bad\.csv\.gz"):
         read_records(tmp_path / "bad.csv.gz")
+
+
+def test_a_line_ends_where_the_file_says_so_and_not_within_a_label(tmp_path: Path):
+    odd = 'a\u2028b\x85c, "d" ☃'
+    (tmp_path / "R.jsonl").write_text("\ufeff" + json.dumps({"answers": {"p": {"labels": [{"label": odd}]}}}, ensure_ascii=False) + "\r\n")
+    assert read_records(tmp_path / "R.jsonl").answers["p"] == [(Seen(odd),)]
+
+
+def test_a_damaged_archive_is_no_record(tmp_path: Path):
+    whole = gzip.compress(SINGLE.encode() * 50)
+    for name, raw in [("cut", whole[:-20]), ("turned", whole[:15] + bytes(20) + whole[35:])]:
+        (tmp_path / f"{name}.csv.gz").write_bytes(raw)
+        with pytest.raises(BadRecords, match=name):
+            read_records(tmp_path / f"{name}.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["{", "[1]", b"\xff", '{"R": null}', '{"R": {"apis": [1]}}']
+    + [f'{{"R": {{"apis": {{"a": {{"usd_per_call": {usd}}}}}}}}}' for usd in ("-1", "NaN", "Infinity", "1e30", "true", '"abc"', "null")],
+)
+def test_what_is_no_price_is_refused_by_the_files_name(tmp_path: Path, told):
+    (tmp_path / "prices.json").write_bytes(told if isinstance(told, bytes) else told.encode())
+    with pytest.raises(BadRecords, match=r"^prices\.json"):
+        read_prices(tmp_path / "prices.json", "R")
 
 
 def test_prices_never_pass_through_a_float(tmp_path: Path):
