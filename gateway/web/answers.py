@@ -6,7 +6,7 @@ from urllib.parse import quote
 from flask import Response, redirect, request
 
 from gateway.api.whole_answer import WholeAnswer
-from gateway.web.context import draw
+from gateway.web.drawing import draw
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

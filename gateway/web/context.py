@@ -2,21 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from flask import Flask, current_app, g, render_template, request
+from flask import Flask, g, request
 from jinja2 import StrictUndefined
 
 from gateway.api.resource import OPEN
 from gateway.keys import Key
 from gateway.web import formats
+from gateway.web.drawing import TEMPLATES
 from gateway.web.gate import csrf_token
+from gateway.web.page import Page
 from gateway.web.static_files import static_address
-
-if TYPE_CHECKING:
-    from gateway.web.page import Page
-
-_TEMPLATES = "page_templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,7 @@ class NavigationEntry:
     here: bool
 
 
-def equip_templates(app: Flask, pages: "Mapping[str, type[Page]]", *, simulated: bool) -> None:
+def equip_templates(app: Flask, pages: Mapping[str, type[Page]], *, simulated: bool) -> None:
     """Templates know who is logged in and where they may go; what they misspell is an error, not an empty string.
 
     Every template has: `who` (a key, or None), `navigation`, `simulated`, `csrf()` for forms, `static(name)`, and the filters of
@@ -37,7 +33,7 @@ def equip_templates(app: Flask, pages: "Mapping[str, type[Page]]", *, simulated:
     templates = app.jinja_env.overlay(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters = {**templates.filters, **formats.FILTERS}
     templates.globals = {**templates.globals, "csrf": csrf_token, "static": static_address, "simulated": simulated}
-    app.extensions[_TEMPLATES] = templates
+    app.extensions[TEMPLATES] = templates
 
     @app.context_processor
     def who_and_where() -> dict[str, object]:
@@ -45,12 +41,7 @@ def equip_templates(app: Flask, pages: "Mapping[str, type[Page]]", *, simulated:
         return {"who": who, "navigation": _navigation(pages, who), "title": "vision-gateway"}
 
 
-def draw(template: str, **values: object) -> str:
-    """A template as text."""
-    return render_template(current_app.extensions[_TEMPLATES].get_template(template), **values)
-
-
-def _navigation(pages: "Mapping[str, type[Page]]", who: Key | None) -> list[NavigationEntry]:
+def _navigation(pages: Mapping[str, type[Page]], who: Key | None) -> list[NavigationEntry]:
     return [
         NavigationEntry(
             address, page.word, request.path == address or (address != "/" and request.path.startswith(f"{address.rstrip('/')}/"))

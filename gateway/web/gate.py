@@ -2,17 +2,14 @@
 
 import hmac
 import secrets
-from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
 from gateway.api.here import here
 from gateway.api.resource import OPEN
 from gateway.errors import Forbidden, Unauthenticated
+from gateway.web.page import Page
 from gateway.web.sessions import LASTS, Session, Sessions, form_token
-
-if TYPE_CHECKING:
-    from gateway.web.page import Page
 
 SESSION_COOKIE = "vg_session"
 FORM_COOKIE = "vg_form"
@@ -21,7 +18,7 @@ FORM_COOKIE = "vg_form"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def enter(page: "type[Page]", sessions: Sessions) -> None:
+def enter(page: type[Page], sessions: Sessions) -> None:
     """Find out who asks for a page, before the page's own code runs; `g.session` and `g.key` are who.
 
     Raises:

@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from gateway.keys import Role
 from gateway.parts import Parts
-from gateway.web.context import draw
+from gateway.web.drawing import draw
 
 FORM_BYTES_MAX = 1 << 16
 
@@ -34,7 +34,7 @@ class Page(MethodView):
         self.parts = parts
 
     def page(self, template: str, status: int = 200, **values: object) -> Response:
-        """The page as this template draws it. What it may use besides `values` stands in `gateway.web.context`."""
+        """The page as this template draws it."""
         return Response(draw(template, title=self.title, **values), status, mimetype="text/html")
 
 
