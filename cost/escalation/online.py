@@ -19,7 +19,8 @@ import numpy as np
 from cost.escalation.belief import believe_one
 from cost.escalation.consensus import believe, rightness
 from cost.escalation.evidence import Encoder
-from cost.escalation.fit import ROWS_MIN, TooFewRecords, fit
+from cost.escalation.fit import TooFewRecords, fit
+from cost.escalation.learning import ROWS_MIN
 from cost.escalation.policy import Policy
 from cost.money import Money
 from cost.pacing import Pacer

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from cost.comparisons import ComparisonStore
 from cost.escalation.artefact import BadArtefact
-from cost.escalation.fit import ROWS_MIN, TooFewRecords
+from cost.escalation.fit import TooFewRecords
+from cost.escalation.learning import ROWS_MIN
 from cost.escalation.policy import Policy
 from cost.escalation.shelf import PolicyShelf, UnknownVersion, Version
 from cost.escalation.tune import WorseFit, refit

@@ -8,7 +8,8 @@ from cost.backtest import Replay
 from cost.escalation import box_votes
 from cost.escalation.artefact import BadArtefact, from_json, to_json
 from cost.escalation.box_votes import FACTS
-from cost.escalation.fit import better_alone, fit
+from cost.escalation.fit import fit
+from cost.escalation.fit_state import better_alone
 from cost.escalation.policy import COMBINED
 from cost.money import Money
 from cost.pacing import Pacer
