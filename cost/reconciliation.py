@@ -135,13 +135,12 @@ def _parts(
     billed = sum((price for counted, _, price in held if counted), FREE)
     if held:
         calls = sum(counted for counted, *_ in held)
-        detail = f"of {len(held)} calls that may have been billed, the invoice counts {calls} and not the other {len(held) - calls}"
-        yield Part("unknown_attempts", billed_units, billed, detail)
+        yield Part("unknown_attempts", billed_units, billed, f"the invoice counts {calls} of {len(held)} that may have been billed")
     units_left, amount_left = there.units - ledger.units - billed_units, there.amount - ledger.amount - billed
     if units_left > 0:
         amount = Money(there.amount.nanos * units_left // there.units)
         amount_left -= amount
-        yield Part("other_user", units_left, amount, f"{units_left} units are billed that no call of this gateway accounts for")
+        yield Part("other_user", units_left, amount, f"no call of this gateway accounts for {_units(units_left)}")
     elif units_left < 0:
         base_units, base = ledger.units + billed_units, ledger.amount + billed
         amount = base * -1 if invoice is None or base_units <= 0 else Money(base.nanos * units_left // base_units)
@@ -153,8 +152,12 @@ def _parts(
 
 def _missing(invoice: InvoiceSums | None, units: int) -> str:
     if invoice is None:
-        return f"the invoice has no row of these {units} units"
-    return f"the invoice has {units} units fewer: rows that are late, or were not exported"
+        return f"the invoice has no row of {_units(units)}"
+    return f"the invoice has {_units(units)} fewer: rows that are late, or were not exported"
+
+
+def _units(number: int) -> str:
+    return f"{number:,} unit{'' if number == 1 else 's'}"
 
 
 def _price_part(there: InvoiceSums, units: int, booked: Money, amount: Money, list_price: Money | None) -> Part:

@@ -43,6 +43,12 @@ class Key:
     requests_per_s: int | None = None
     pixels_per_s: int | None = None
 
+    @property
+    def limits(self) -> str:
+        """What it may send, in words; empty: as much as it likes."""
+        told = {"requests": self.requests_per_s, "pixels": self.pixels_per_s}
+        return ", ".join(f"{most:,} {what}/s" for what, most in told.items() if most is not None)
+
 
 _BOOTSTRAP_KEY = Key(BOOTSTRAP, BOOTSTRAP, "admin")
 

@@ -10,7 +10,7 @@ from cost.ledger.terms import TAG_NAME_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX
 from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
 from gateway.errors import Conflict, NotFound
-from gateway.keys import Key, KeyNameTaken, Role
+from gateway.keys import Key, KeyNameTaken, Keys, Role
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
 _TAG_NAME = rf"^[^:,\x00-\x1f]{{1,{TAG_NAME_CHARS_MAX}}}$"
@@ -76,7 +76,7 @@ class KeysOfAll(GatewayResource):
     @describes(Description("Every key in use, without its secret", answers=KeyListOut))
     def get(self) -> Response:
         """List them."""
-        return json_response(KeyListOut(keys=[KeyOut(**_facts(key)) for key in self.parts.keys.all()]))
+        return json_response(KeyListOut(keys=[KeyOut(**facts(key)) for key in self.parts.keys.all()]))
 
     @describes(
         Description(
@@ -87,13 +87,10 @@ class KeysOfAll(GatewayResource):
         """Make one."""
         asked = read_body(KeyIn, request)
         try:
-            limit = asked.rate_limit or RateLimit()
-            key, token = self.parts.keys.create(
-                asked.name, asked.role, asked.tags, requests_per_s=limit.requests_per_s, pixels_per_s=limit.pixels_per_s
-            )
+            key, token = make_key(self.parts.keys, asked)
         except KeyNameTaken as error:
             raise Conflict(str(error)) from error
-        return json_response(NewKeyOut(**_facts(key), key=token), 201)
+        return json_response(NewKeyOut(**facts(key), key=token), 201)
 
 
 class KeyOfName(GatewayResource):
@@ -109,8 +106,19 @@ class KeyOfName(GatewayResource):
         return Response(status=204)
 
 
-def _facts(key: Key) -> dict[str, Any]:
-    facts: dict[str, Any] = {"id": key.id, "name": key.name, "role": key.role, "tags": dict(key.tags), "created_at": key.created_at}
+def make_key(keys: Keys, asked: KeyIn) -> tuple[Key, str]:
+    """The key that was asked for, and its token.
+
+    Raises:
+        KeyNameTaken: a key of this name is in use.
+    """
+    limit = asked.rate_limit or RateLimit()
+    return keys.create(asked.name, asked.role, asked.tags, requests_per_s=limit.requests_per_s, pixels_per_s=limit.pixels_per_s)
+
+
+def facts(key: Key) -> dict[str, Any]:
+    """A key as `KeyOut` tells it."""
+    told: dict[str, Any] = {"id": key.id, "name": key.name, "role": key.role, "tags": dict(key.tags), "created_at": key.created_at}
     if key.requests_per_s is not None or key.pixels_per_s is not None:
-        facts["rate_limit"] = RateLimit(requests_per_s=key.requests_per_s, pixels_per_s=key.pixels_per_s)
-    return facts
+        told["rate_limit"] = RateLimit(requests_per_s=key.requests_per_s, pixels_per_s=key.pixels_per_s)
+    return told

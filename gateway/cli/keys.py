@@ -4,7 +4,8 @@ import json
 
 import click
 
-from gateway.cli.common import open_database, read_settings
+from gateway.api.keys import KeyOut, facts
+from gateway.cli.common import open_database, print_table, read_settings
 from gateway.keys import ROLES, Keys, Role
 
 
@@ -19,10 +20,10 @@ def list_keys(as_json: bool) -> None:
     """Every key in use, without its secret."""
     keys = Keys(open_database(read_settings())).all()
     if as_json:
-        click.echo(json.dumps([{"id": k.id, "name": k.name, "role": k.role, "tags": dict(k.tags)} for k in keys]))
+        click.echo(json.dumps([KeyOut(**facts(key)).model_dump(mode="json", exclude_none=True) for key in keys]))
         return
-    for key in keys:
-        click.echo(f"{key.id}  {key.role:<8} {key.name}")
+    lines = [[k.id, k.role, k.name, " ".join(f"{name}:{value}" for name, value in k.tags.items()), k.limits] for k in keys]
+    print_table([["id", "role", "name", "tags", "limits"], *lines], 5)
 
 
 @command.command()

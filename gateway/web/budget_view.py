@@ -56,9 +56,14 @@ class BudgetView:
         return "once" if self.once else f"a {budget.period} in {budget.timezone}"
 
     @property
+    def began(self) -> str:
+        """When its present window began, on the clocks of its own zone."""
+        return moment(self.status.window.starts_at, self.status.budget.timezone)
+
+    @property
     def resets(self) -> str:
-        """When it begins anew."""
-        return "never" if self.once else moment(self.status.window.ends_at)
+        """When it begins anew, on the same."""
+        return "never" if self.once else moment(self.status.window.ends_at, self.status.budget.timezone)
 
 
 def view_of(status: BudgetStatus, now: datetime) -> BudgetView:

@@ -1,6 +1,7 @@
 """How numbers are written on pages. Money is rounded for the eye by whole numbers; the exact amount stands beside it, in the title."""
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
@@ -57,8 +58,8 @@ def tick(money: Money) -> str:
 
 
 def count(number: int) -> str:
-    """`12,345`."""
-    return f"{number:,}"
+    """`12,345`, `−1`."""
+    return f"{number:,}".replace("-", "−")
 
 
 def share(part: Money, whole: Money) -> str:
@@ -66,9 +67,9 @@ def share(part: Money, whole: Money) -> str:
     return f"{(part.nanos * 200 + whole.nanos) // (2 * whole.nanos)} %" if whole.nanos > 0 else _DASH
 
 
-def moment(instant: datetime) -> str:
-    """`2026-11-22 14:03 UTC`."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
+def moment(instant: datetime, zone: str = "UTC") -> str:
+    """`2026-11-22 14:03 UTC`, or on the clocks of another zone."""
+    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
 
 
 def prose(text: str) -> Markup:

@@ -5,13 +5,15 @@ from typing import ClassVar
 from flask import Response, request
 from pydantic import ValidationError
 
-from gateway.api.keys import KeyIn
+from gateway.api.keys import KeyIn, make_key
 from gateway.errors import NotFound
 from gateway.keys import ROLES, KeyNameTaken, Role
 from gateway.web.page import Page, see
+from gateway.wire.mistakes import first_mistake
 
 _ADMIN: frozenset[Role] = frozenset({"admin"})
-_EMPTY = {"name": "", "role": "app", "tags": ""}
+_LIMITS = ("requests_per_s", "pixels_per_s")
+_EMPTY = {"name": "", "role": "app", "tags": "", **dict.fromkeys(_LIMITS, "")}
 
 
 class KeysPage(Page):
@@ -29,11 +31,11 @@ class KeysPage(Page):
         """Make one, and show its secret this once."""
         typed = {name: request.form.get(name, "").strip() for name in _EMPTY}
         try:
-            asked = KeyIn.model_validate({**typed, "tags": _tags(typed["tags"])})
-            key, token = self.parts.keys.create(asked.name, asked.role, asked.tags)
+            limits = {name: typed[name] for name in _LIMITS if typed[name]}
+            asked = KeyIn(name=typed["name"], role=typed["role"], tags=_tags(typed["tags"]), rate_limit=limits)
+            key, token = make_key(self.parts.keys, asked)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            return self._shown(typed, problem=f"{str(first['loc'][0]).capitalize()}: {first['msg'].removeprefix('Value error, ')}.")
+            return self._shown(typed, problem=first_mistake(error, KeyIn).detail)
         except (KeyNameTaken, ValueError) as error:
             return self._shown(typed, problem=str(error))
         return self._shown(_EMPTY, made=key.name, token=token)

@@ -98,7 +98,8 @@ def sentence(alarm: Alarm) -> str:
     if alarm.kind == "canary":
         return str(told["summary"])
     if alarm.name == "labels":
-        return f"“{told['label']}” is on {told['now']:.0%} of the latest {told['window']} pictures; it was on {told['before']:.0%}."
+        now, before = (f"{told[one] * 100:.0f} %" for one in ("now", "before"))
+        return f"“{told['label']}” is on {now} of the latest {told['window']} pictures; it was on {before}."
     name, write = _WORDS.get(alarm.name, (alarm.name, lambda value: f"{value:.2f}"))
     return f"The median {name} of the latest {told['window']} pictures is {write(told['now'])}; it was {write(told['before'])}."
 

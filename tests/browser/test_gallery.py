@@ -84,6 +84,7 @@ def test_fifty_verdicts_decide_without_a_truth_and_buttons_do_what_keys_do(walk,
         assert "label=" in page.url
         assert not person.overflows()
         assert person.serious() == []
+        assert person.tab_through() == []
 
 
 def test_the_file_opens_without_a_network(chromium, experiment, tmp_path):

@@ -92,6 +92,21 @@ def test_finance_exports_focus_compares_an_invoice_and_accepts_the_corrections(w
         assert page.get_by_text("correction").first.is_visible()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_can_be_used_without_a_mouse(walk, width):
+    with walk(width) as person:
+        page = person.page
+        person.log_in(ADMIN)
+        for address in ADDRESSES:
+            page.goto(address)
+            assert person.tab_through() == []
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.querySelector('main').contains(document.activeElement)"), "the first stop skips the navigation"
+        person.problems = [problem for problem in person.problems if "404" not in problem]  # /nowhere is meant
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])

@@ -51,6 +51,16 @@ def test_each_cause_is_found_and_named(invoice, ledger, unknown, found):
     assert causes(compare({KEY: invoice}, {KEY: ledger}, map(held, unknown), lambda _: UNIT)) == found
 
 
+def test_a_cause_is_told_in_numbers_that_agree_with_their_words():
+    def said(invoice, ledger, *unknown):
+        return compare({KEY: invoice}, {KEY: ledger}, map(held, unknown), lambda _: UNIT).findings[0].parts[0].detail
+
+    assert said(told(1, "0.001"), LedgerSums(), "a", "b") == "the invoice counts 1 of 2 that may have been billed"
+    assert said(told(1, "0.001"), LedgerSums()) == "no call of this gateway accounts for 1 unit"
+    assert said(told(1200, "1.2"), LedgerSums()) == "no call of this gateway accounts for 1,200 units"
+    assert said(told(1, "0.001"), LedgerSums(2, UNIT * 2)) == "the invoice has 1 unit fewer: rows that are late, or were not exported"
+
+
 def test_units_that_the_invoice_counts_settle_the_oldest_unknown_calls_and_the_rest_is_released():
     comparison = compare({KEY: told(12, "0.012")}, {KEY: LedgerSums(10, UNIT * 10)}, [held(i) for i in "abcd"], lambda _: UNIT)
     assert (comparison.settle, comparison.release) == (("a", "b"), ("c", "d"))

@@ -105,6 +105,12 @@ def test_a_budget_that_is_spent_or_at_risk_is_told_on_the_first_page(finance):
     assert "exhausted" in finance.get("/budgets/tight").text
 
 
+def test_a_budget_begins_anew_at_midnight_of_its_own_zone(finance):
+    send(finance, "/budgets", name="berlin", limit_usd="5", timezone="Europe/Berlin")
+    for address in ("/budgets", "/budgets/berlin"):
+        assert re.search(r"-01 00:00 Europe/Berlin", finance.get(address).text)
+
+
 def test_who_has_no_budget_is_told_what_one_is_for(logged_in):
     page = logged_in("finance").get("/budgets").text
     assert "No budgets yet" in page

@@ -31,6 +31,13 @@ def test_a_new_key_is_shown_once_works_and_can_be_revoked(app, admin):
     assert admin.post(f"/keys/{key.id}/revoke", csrf=admin.csrf("/keys")).status_code == 404
 
 
+def test_a_key_is_made_with_limits_and_they_are_shown(app, admin):
+    assert "5 requests/s, 2,000,000 pixels/s" in make(admin, requests_per_s="5", pixels_per_s="2000000").text
+    assert "rate_limit.requests_per_s: write a whole number." in make(admin, name="other", requests_per_s="few").text
+    (key,) = [one for one in app.extensions["gateway"].keys.all() if one.name == "shop"]
+    assert (key.requests_per_s, key.pixels_per_s) == (5, 2_000_000)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -42,6 +49,8 @@ def test_a_new_key_is_shown_once_works_and_can_be_revoked(app, admin):
         {"tags": "a:b,a:c"},
         {"tags": "a:b,a :c"},
         {"tags": ":x"},
+        {"requests_per_s": "few"},
+        {"pixels_per_s": "0"},
     ],
 )
 def test_what_can_be_no_key_is_refused_with_its_reason(app, admin, wrong):
