@@ -131,15 +131,25 @@ class Replay:
             start += block
 
     def ask(self, rows: Sequence[int], providers: Sequence[str]) -> None:
-        """Show these pictures to all these providers, while there is money; answer with what the most of them say."""
+        """Show these pictures to all these providers, while there is money; answer with what the most of them say.
+
+        Where none of them can answer, the cheapest of the others who can does.
+        """
         for i in rows:
+            left = self.limit - self.spent
             able = [p for j, p in enumerate(self.test.providers) if p in providers and self.can_answer[i, j]]
+            able = able or self._stand_in(i, left)
             price = sum((self.prices[p] for p in able), Money(0))
-            if able and price <= self.limit - self.spent:
+            if able and price <= left:
                 self.spent += price
                 for p in able:
                     self.asked[p][i] = True
                 self.reward[i] = _majority(self.test, i, able)
+
+    def _stand_in(self, row: int, purse: Money) -> list[str]:
+        """The cheapest who can answer this picture for this money, if anybody can."""
+        able = [p for j, p in enumerate(self.test.providers) if self.can_answer[row, j] and self.prices[p] <= purse]
+        return [min(able, key=lambda p: self.prices[p])] if able else []
 
     def say(self, row: int, label: str) -> None:
         """Answer a picture that was asked about with this label."""
@@ -181,11 +191,8 @@ class Replay:
         """Whom the policy knows can't be paid or can't answer: then the cheapest of the others who can, unlooked at. What that cost."""
         before = self.spent
         for i in pictures:
-            able = [
-                p for j, p in enumerate(self.test.providers) if self.can_answer[i, j] and self.prices[p] <= purse - (self.spent - before)
-            ]
-            if able:
-                self.ask([i], [min(able, key=lambda p: self.prices[p])])
+            if able := self._stand_in(i, purse - (self.spent - before)):
+                self.ask([i], able)
         return self.spent - before
 
     def _answer(self, policy: Policy, state: State, view: View, pictures: NDArray[np.intp], stopped: NDArray[np.intp]) -> None:

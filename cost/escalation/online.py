@@ -35,6 +35,8 @@ REACH = 1 / 3  # power: twice as many pictures that can be paid gain a quarter m
 REACH_MAX = 0.5  # share of pictures beyond which another answer hardly ever gains
 ANCHOR_MIN = 25  # fewer pictures than this that everybody could be shown, and no anchor is chosen
 CHEAP = 0.05  # of the dearest price: so cheap a provider may be asked about every picture
+WORTHLESS = 0.2  # of how often the best is right: who is borne out less often than that is not asked
+LATER = 2.0  # more than any gain: who comes later is asked where those before can't be
 LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
 GROWTH = 1.5  # fitted again when so many times the pictures have been seen
 
@@ -68,10 +70,10 @@ class Run(Protocol):
 def learn_online(run: Run) -> None:
     """Answer all pictures of a run, learning on the way."""
     n = len(run.test)
-    affordable = run.limit.nanos // max(run.dearest.nanos, 1)
+    affordable = _to_spare(run).nanos // run.dearest.nanos if run.dearest else n
     # Too little money to learn anything with, or nothing to be seen.
     if min(affordable // 2, n) < ROWS_MIN or all(run.test.opaque(p) for p in run.test.providers):
-        run.ask(range(n), [_cheapest(run)])
+        run.ask(range(n), [_cheapest(run, run.test.providers)])
     # An anchor that was chosen from a handful of pictures is a guess; and among sets nobody's is the truth.
     elif run.test.kind == "label" and affordable * LOOK_SHARE >= ANCHOR_MIN:
         _learn_with_an_anchor(run)
@@ -80,14 +82,14 @@ def learn_online(run: Run) -> None:
 
 
 def _learn_with_an_anchor(run: Run) -> None:
-    """The cheapest provider, and another one that is asked where that is worth its price."""
-    base, n, pacer = _cheapest(run), len(run.test), Pacer(lambda _: 0.0)
-    cheap = run.prices[base].nanos <= CHEAP * max(m.nanos for m in run.prices.values())
-    at, shown = _look(run, base, cheap)
+    """The cheapest provider that is any good, and another one that is asked where that is worth its price."""
+    base, n, pacer = _cheapest(run, run.test.providers), len(run.test), Pacer(lambda _: 0.0)
+    at, shown = _look(run, base, _is_cheap(run, base))
     if at == n:
         return
-    anchor = choose_anchor(run, base, shown)
-    asked = {base, anchor} if anchor != base else set(run.test.providers)
+    base, anchor, good = choose_pair(run, shown)
+    cheap = _is_cheap(run, base)
+    asked = {base, anchor} if anchor != base else set(good)
     while at < n:
         end, seen = _next_fit(at, n), run.seen(range(max(0, at - LATEST_MAX), at)).only(asked)
         try:
@@ -112,7 +114,7 @@ def _learn_from_all(run: Run, first: int) -> None:
         try:
             policy = fit(seen, run.usd, believe(seen) if seen.kind == "tags" else believe_one(seen))
         except TooFewRecords:  # many pictures were not answered by everybody: see some more before deciding by them
-            run.ask(range(at, end), [_cheapest(run)])
+            run.ask(range(at, end), [_cheapest(run, run.test.providers)])
         else:
             run.run(policy, pacer.follow(policy.multiplier_for), at, end)
         at = end
@@ -123,13 +125,14 @@ def _look(run: Run, base: str, cheap: bool) -> tuple[int, list[int]]:
 
     Returns: the next picture, and those that were shown.
     """
-    at, spent, purse = 0, 0, int(run.limit.nanos * LOOK_SHARE)
+    at, spent, purse = 0, 0, int(_to_spare(run).nanos * LOOK_SHARE)
     shown: list[int] = []
     sureness: list[float] = []
     while spent + run.dearest.nanos <= purse and len(shown) < LOOK_MAX and at < len(run.test):
-        unsure = True
-        if cheap:  # it is asked about the picture anyway, so its answer may be looked at
-            sureness.append(max((one.confidence or 0.0 for one in run.test.answers[base][at] or ()), default=0.0))
+        said = run.test.answers[base][at]
+        unsure = not cheap
+        if cheap and said is not None:  # it is asked about the picture anyway, so its answer may be looked at
+            sureness.append(max((one.confidence or 0.0 for one in said), default=0.0))
             unsure = len(sureness) >= RANKED_MIN and np.mean(np.array(sureness) < sureness[-1]).item() < UNSURE
         if unsure:
             shown.append(at)
@@ -149,28 +152,45 @@ def show_all(run: Run, shown: Sequence[int]) -> None:
         run.say(shown[-1], Encoder.fit(seen).vocabulary[believe_one(seen).chances[-1].argmax()])
 
 
-def choose_anchor(run: Run, base: str, shown: Sequence[int]) -> str:
-    """Who gains most over the base where it is asked, by what the others bear out, and can be paid for the most pictures."""
+def choose_pair(run: Run, shown: Sequence[int]) -> tuple[str, str, list[str]]:
+    """The cheapest provider whose word is worth anything, who gains most over it where that is asked, and all that are worth anything.
+
+    By what the others bear out; who gains most also by how many pictures it can be paid for.
+    """
     right = rightness(run.seen(shown))
+    good = [p for p in right if right[p] >= WORTHLESS * max(right.values())]
+    base = min(good, key=lambda p: (run.prices[p], -right[p]))
     spare = max(run.limit.nanos / len(run.test) - run.prices[base].nanos, 0.0)
     worth = {base: 0.0}
-    for p in run.test.providers:
+    for p in good:
         if p != base:
             reach = min(spare / run.prices[p].nanos, REACH_MAX) if run.prices[p].nanos else REACH_MAX
             worth[p] = (right[p] - right[base]) * reach**REACH
-    return max(worth, key=lambda p: worth[p])
+    return base, max(worth, key=lambda p: worth[p]), good
 
 
 def _first(policy: Policy, base: str) -> Policy:
-    """Before anybody else this one is asked: what it costs is nothing beside what the others' answers would be worth with its own."""
+    """Before anybody else this one is asked, if it can be: that costs nothing beside what the others' answers gain by it."""
     start: frozenset[str] = frozenset()
-    onward = {p: gain for p, gain in policy.states[start].onward.items() if p == base}
-    return replace(policy, states={**policy.states, start: replace(policy.states[start], onward=onward)}) if onward else policy
+    onward = {p: gain.copy() for p, gain in policy.states[start].onward.items()}
+    for p in onward.keys() - {base}:
+        onward[p][0] -= LATER
+    return replace(policy, states={**policy.states, start: replace(policy.states[start], onward=onward)})
 
 
 def _next_fit(at: int, n: int) -> int:
     return min(int(at * GROWTH) + 20, n)
 
 
-def _cheapest(run: Run) -> str:
-    return min(run.test.providers, key=lambda p: run.prices[p])
+def _cheapest(run: Run, providers: Sequence[str]) -> str:
+    return min(providers, key=lambda p: run.prices[p])
+
+
+def _is_cheap(run: Run, base: str) -> bool:
+    return run.prices[base].nanos <= CHEAP * max(m.nanos for m in run.prices.values())
+
+
+def _to_spare(run: Run) -> Money:
+    """What the cheapest answers to all pictures leave; all of it where somebody else costs no more, so that there is a choice."""
+    prices = sorted(run.prices[p] for p in run.test.providers)
+    return run.limit if prices[:1] == prices[1:2] else max(run.limit - prices[0] * len(run.test), Money(0))

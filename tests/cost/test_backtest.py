@@ -11,7 +11,7 @@ from cost.escalation.online import learn_online
 from cost.money import Money
 from cost.pacing import Pacer
 from cost.record_files import from_csv, read_prices, read_records
-from cost.records import BadRecords, Records
+from cost.records import BadRecords, Records, Seen
 
 BARS = {
     "FERPLUS": {2: 75.8, 3.5: 81.4, 5: 84.6, 7.5: 85.8, 10: 86.5},
@@ -220,3 +220,42 @@ def test_pictures_of_which_nobody_knows_the_truth_count_in_no_row(recordings, pr
     assert 0.4 < known < 0.6
     assert all(row["known"] == known for row in [report["policy"], *report["baselines"].values()])
     assert report["baselines"]["oracle"]["accuracy"] > report["baselines"]["strong"]["accuracy"]
+
+
+def silenced(records: Records, provider: str, share: float) -> Records:
+    """This provider answers all but a share of the pictures."""
+    rng = np.random.default_rng(5)
+    gone = rng.random(len(records)) < share
+    said = [None if g else a for g, a in zip(gone, records.answers[provider], strict=True)]
+    known = np.where(gone, np.nan, records.rewards[provider])
+    return replace(records, answers={**records.answers, provider: said}, rewards={**records.rewards, provider: known})
+
+
+def test_online_a_picture_that_the_cheapest_can_not_answer_is_answered_by_another(recordings, prices):
+    records = silenced(recordings(1_500), "weak", 0.4)
+    report = replay(records, prices, Decimal(6), seed=1, online=True)["policy"]
+    assert report["share"]["fair"] + report["share"]["strong"] > 0.5, "also beyond those: they are looked at and escalated to"
+    assert report["accuracy"] > 0.72
+
+
+def test_online_a_free_provider_that_is_never_right_is_not_listened_to(recordings, prices):
+    records = recordings(1_500, skill={"weak": 0.2, "fair": 0.75, "strong": 0.88})
+    worthless = replace(records, answers={**records.answers, "weak": [(Seen("label9"),)] * len(records)})
+    worthless = replace(worthless, rewards={**worthless.rewards, "weak": np.zeros(len(records))})
+    report = replay(worthless, prices, Decimal("7.5"), seed=1, online=True)
+    assert report["policy"]["accuracy"] > report["baselines"]["fair"]["accuracy"]
+
+
+def test_online_of_providers_at_one_price_the_best_is_asked(recordings):
+    alike = dict.fromkeys(("weak", "fair", "strong"), Money.usd("0.0005"))
+    report = replay(recordings(1_500), alike, Decimal("5.5"), seed=1, online=True)
+    assert report["policy"]["accuracy"] > report["baselines"]["strong"]["accuracy"] - 0.02
+    free = dict.fromkeys(alike, Money(0))
+    report = replay(recordings(1_500), free, Decimal(0), seed=1, online=True)
+    assert report["policy"]["accuracy"] > report["baselines"]["fair"]["accuracy"] + 0.05
+
+
+def test_online_where_money_suffices_for_the_cheapest_alone_none_is_wasted_on_looking(recordings):
+    two = {"weak": Money.usd("0.0002"), "strong": Money.usd("0.0005")}
+    report = replay(recordings(600).only(two), two, Decimal(2), seed=1, online=True)
+    assert report["policy"]["share"] == {"weak": 1.0, "strong": 0.0}
