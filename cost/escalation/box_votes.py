@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from cost.escalation.boxes import SHOWN_FROM, Drawn, Fused, Vote, f1, fuse, matched, stake
 from cost.escalation.evidence import Floats
+from cost.escalation.odds import sigmoid
 
 State = frozenset[str]
 Boxes = Sequence[Drawn]
@@ -68,7 +68,7 @@ class BoxVotes:
         if state not in self.weights:
             return ()
         things = self.things(answers)
-        chances = special.expit(_design(things, sorted(state)) @ self.weights[state])
+        chances = sigmoid(_design(things, sorted(state)) @ self.weights[state])
         told = [Fused(t.label, chance, t.corners, t.votes) for t, chance in zip(things, chances.tolist(), strict=True)]
         return tuple(sorted(told, key=lambda t: -t.chance))
 
@@ -144,14 +144,15 @@ def _shift(odds: Floats, true_boxes: NDArray[np.intp]) -> float:
 
     It pays to show a box whose chance is over half of that F1. Source: https://arxiv.org/abs/1402.1892
     """
-    ranked = np.sort(special.expit(odds))[::-1]
+    ranked = np.sort(sigmoid(odds))[::-1]
     best = np.max(2.0 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + true_boxes.sum())).item()
-    return float(-special.logit(np.clip(best / 2.0, 0.01, 0.5)))
+    half = min(max(best / 2.0, 0.01), 0.5)
+    return math.log((1.0 - half) / half)
 
 
 def _count(odds: Floats, picture: NDArray[np.intp], true_boxes: NDArray[np.intp]) -> Count:
     """What these pictures tell, by least squares. Of empty answers there are few: two more are thought of, one of them right."""
-    drawn = np.bincount(picture, weights=special.expit(odds), minlength=len(true_boxes))
+    drawn = np.bincount(picture, weights=sigmoid(odds), minlength=len(true_boxes))
     usual, mean = true_boxes.mean().item(), drawn.mean().item()
     slope = np.mean((true_boxes - usual) * (drawn - mean)).item() / max(drawn.var().item(), 1e-9)
     per_chance = min(max(slope, 0.0), usual / mean)
@@ -232,7 +233,7 @@ def _logistic(x: Floats, right: Floats) -> Floats:
     pull = np.concatenate([PULL[:1], np.tile(PULL[1:], (x.shape[1] - 2) // 2), [PULL_COVERED]])
     weights = np.zeros(x.shape[1])
     for _ in range(STEPS):
-        p = special.expit(x @ weights)
+        p = sigmoid(x @ weights)
         curvature = (x * (p * (1 - p) + 1e-6)[:, None]).T @ x + np.diag(pull)
         weights = weights - np.linalg.solve(curvature, x.T @ (p - right) + pull * weights)
     return weights

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, sparse
 
-from cost.escalation.evidence import SHAPES, VOTE_WIDTH, Evidence, Floats, Said
+from cost.escalation.evidence import SHAPES, VOTE_WIDTH, Evidence, Floats
+from cost.escalation.odds import sigmoid, softmax
 from cost.records import Kind
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 STEPS = 30  # of a fit from nothing
 STEPS_MORE = 10  # of a fit that begins at one on similar records
 VOTE_PULL = 0.1  # the votes' own ridge: a few numbers, hardly pulled
+DENSE_MAX = 20_000  # numbers of a design that is small
 COLUMNS_MAX = 420  # more columns than this, and a label's confusions don't bend with the rank
 
 
@@ -48,14 +53,15 @@ class VoteModel:
     def probabilities(self, evidence: Evidence, n: int) -> Floats:
         """(n, labels): each label's probability. Of tags, only what somebody named can be answered: the rest is 0."""
         logits = self.scores(evidence, n)
-        chances = _softmax(logits) if self.kind == "label" else _sigmoid(logits)
+        chances = softmax(logits) if self.kind == "label" else sigmoid(logits)
         if self.kind == "label" and not self.named_only:
             return chances
         return np.where(_named(self.providers, evidence, n, self.table.shape[1]), chances, 0.0)
 
     def scores(self, evidence: Evidence, n: int) -> Floats:
         """(n, labels): the log-odds behind the probabilities."""
-        logits: Floats = _design(self.providers, evidence, n, self.table.shape[1], self.shapes) @ self.table
+        design = _small_design if n * len(self.table) <= DENSE_MAX else _design
+        logits: Floats = design(self.providers, evidence, n, self.table.shape[1], self.shapes) @ self.table
         for provider, weights in zip(self.providers, self.votes, strict=True):
             said = evidence[provider]
             logits[said.row, said.label] += said.shape @ weights
@@ -81,6 +87,8 @@ def fit_votes(
         shapes: see `shapes_for`.
         start: a fit on similar records, to begin from.
     """
+    from scipy import linalg, optimize  # noqa: PLC0415 -- half a second and 50 MB, which only a fit needs
+
     n, labels = truth.shape
     providers = tuple(providers)
     design = _design(providers, evidence, n, labels, shapes)
@@ -119,17 +127,32 @@ def fit_votes(
 
 def _design(providers: Sequence[str], evidence: Evidence, n: int, labels: int, shapes: int) -> sparse.csr_array:
     """(n, 1 + providers * (2 + labels * shapes)): bias, then a provider's silence, its number of labels, and its shaped labels."""
-    blocks = [np.ones((n, 1))]
-    for provider in providers:
-        said = evidence[provider]
-        blocks += [np.column_stack([said.named == 0, np.log1p(said.named) - 1.0]), _shaped(said, n, labels, shapes)]
-    return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+    from scipy import sparse  # noqa: PLC0415 -- as above
+
+    rows, columns, values = _entries(providers, evidence, n, labels, shapes)
+    return sparse.csr_array((values, (rows, columns)), shape=(n, 1 + len(providers) * (2 + labels * shapes)))
 
 
-def _shaped(said: Said, n: int, labels: int, shapes: int) -> sparse.csr_array:
-    rows = np.repeat(said.row, shapes)
-    columns = (said.label[:, None] * shapes + np.arange(shapes)).ravel()
-    return sparse.csr_array((said.shape[:, :shapes].ravel(), (rows, columns)), shape=(n, labels * shapes))
+def _small_design(providers: Sequence[str], evidence: Evidence, n: int, labels: int, shapes: int) -> Floats:
+    """The same for few pictures, mostly one: to make it sparse takes longer than all else that a request's judgement needs."""
+    rows, columns, values = _entries(providers, evidence, n, labels, shapes)
+    design = np.zeros((n, 1 + len(providers) * (2 + labels * shapes)))
+    np.add.at(design, (rows, columns), values)
+    return design
+
+
+def _entries(
+    providers: Sequence[str], evidence: Evidence, n: int, labels: int, shapes: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """What stands in the design where: row, column, value; the rest is 0."""
+    each, shape = np.arange(n), np.arange(shapes)
+    rows, columns, values = [each], [np.zeros(n, dtype=np.intp)], [np.ones(n)]
+    for place, provider in enumerate(providers):
+        said, first = evidence[provider], 1 + place * (2 + labels * shapes)
+        rows += [each, each, np.repeat(said.row, shapes)]
+        columns += [np.full(n, first), np.full(n, first + 1), (first + 2 + said.label[:, None] * shapes + shape).ravel()]
+        values += [(said.named == 0).astype(np.float64), np.log1p(said.named) - 1.0, said.shape[:, :shapes].ravel()]
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
 
 
 def _named(providers: Sequence[str], evidence: Evidence, n: int, labels: int) -> NDArray[np.bool_]:
@@ -137,16 +160,6 @@ def _named(providers: Sequence[str], evidence: Evidence, n: int, labels: int) ->
     for provider in providers:
         named[evidence[provider].row, evidence[provider].label] = True
     return named
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
 
 def _cross_entropy(logits: Floats, truth: Floats, counted: tuple[NDArray[np.intp], ...] | None) -> tuple[float, Floats]:
@@ -158,7 +171,7 @@ def _cross_entropy(logits: Floats, truth: Floats, counted: tuple[NDArray[np.intp
         weight = truth.sum(axis=1, keepdims=True)
         return np.sum(np.log(total) * weight) - np.sum(logits * truth), powers / total * weight - truth
     scores, true = logits[counted], truth[counted]
-    chance = _sigmoid(scores)
+    chance = sigmoid(scores)
     error = np.zeros(logits.shape)
     error[counted] = chance - true
     return np.sum(np.maximum(scores, 0.0) - scores * true + np.log1p(np.exp(-np.abs(scores)))), error

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from providers.contract import BoundingBox, Detection
 
@@ -40,6 +39,8 @@ def match_pairs(likeness: Floats, least: float) -> list[Match]:
     """The same for any likeness in [0, 1]: (found, known) -> pairs that are at least `least` alike."""
     if likeness.size == 0:
         return []
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 -- slow to import, and requests have no need of it
+
     fits = likeness >= least
     # One more pair outweighs all that likeness could bring: each of at most n pairs is worth n + 1, and likeness at most 1.
     worth = np.where(fits, min(likeness.shape) + 1.0 + likeness, 0.0)

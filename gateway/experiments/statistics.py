@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
@@ -179,7 +178,8 @@ def sample_ratio_p(seen: Sequence[int], weights: Sequence[float]) -> float:
     counts = np.array(seen, dtype=np.float64)[shares > 0]
     shares = shares[shares > 0]
     prior = shares * len(shares)
-    evidence = gammaln(prior + counts).sum() - gammaln(prior.sum() + counts.sum()) - gammaln(prior).sum() + gammaln(prior.sum())
+    seen_too = sum(math.lgamma(a + n) - math.lgamma(a) for a, n in zip(prior.tolist(), counts.tolist(), strict=True))
+    evidence = seen_too - math.lgamma(prior.sum() + counts.sum()) + math.lgamma(prior.sum())
     return float(min(1.0, math.exp(min(0.0, float((counts * np.log(shares)).sum() - evidence)))))
 
 
