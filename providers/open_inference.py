@@ -97,6 +97,7 @@ class OpenInference:
         self._path = f"/v2/models/{quote(self._name, safe='')}" + (f"/versions/{quote(self._version, safe='')}" if version else "")
         self._model: str | None = None
         self._health = Health(ready=False, detail="Nobody has asked it yet.")
+        self._was_late = False
         self._probed_at = float("-inf")
         self._probing = threading.Lock()
 
@@ -139,7 +140,7 @@ class OpenInference:
         return None if found is None else float(found.group(1))
 
     def health(self) -> Health:
-        """The result of a readiness probe that is at most a second old. One thread probes; the others take what is known."""
+        """What a readiness probe of the last second has told. One thread probes; the others take what is known."""
         if time.monotonic() - self._probed_at >= PROBE_EVERY_S and self._probing.acquire(blocking=False):
             try:
                 self._probe()
@@ -160,6 +161,11 @@ class OpenInference:
             told = json.loads(body)
             self._model = _model_of(told["name"], self._version or (told.get("versions") or [""])[-1])
             self._health = Health(ready=True)
+            self._was_late = False
+        except ProviderTimeout as error:  # of a busy machine, mostly: once it says nothing, and to ask elsewhere would cost money
+            if self._was_late or not self._health.ready:
+                self._health = Health(ready=False, detail=str(error))
+            self._was_late = True
         except ProviderError as error:
             self._health = Health(ready=False, detail=str(error))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -210,7 +216,7 @@ def _translated(error: HTTPError, deadline: float, *, answered: bool) -> Provide
     if isinstance(error, NewConnectionError | ConnectTimeoutError | SSLError):
         return ProviderUnreachable(message)
     if isinstance(error, ReadTimeoutError) or time.monotonic() >= deadline:
-        return ProviderTimeout(message)
+        return ProviderTimeout("The model server has not answered in time.")
     cause = error.args[-1] if error.args else None
     no_http = isinstance(cause, http.client.HTTPException) and not isinstance(cause, http.client.RemoteDisconnected)
     return ProviderProtocolError(message) if answered or no_http else ProviderFailed(message)

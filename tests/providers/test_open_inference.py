@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from providers import errors
+from providers import errors, open_inference
+from providers.contract import Health
 from providers.open_inference import ANSWER_BYTES_MAX, OpenInference, parse
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -287,6 +288,18 @@ def test_a_server_that_is_not_ready_is_told_with_its_reason(scripted):
     assert not client.health().ready
     assert "still loading" in client.health().detail
     assert client.model == "m"
+
+
+def test_a_probe_that_is_late_once_says_nothing_and_twice_that_nobody_is_there(scripted, monkeypatch):
+    monkeypatch.setattr(open_inference, "PROBE_EVERY_S", 0.0)
+    hangs = threading.Event()
+    _, client = scripted(lambda connection, _: hangs.is_set() or connection.sendall(http(b'{"name": "m", "versions": ["6"]}')))
+    assert client.health().ready
+    hangs.set()
+    assert client.health().ready
+    assert client.health() == Health(ready=False, detail="The model server has not answered in time.")
+    hangs.clear()
+    assert client.health().ready
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"name": "m", "versions": 5}'])
