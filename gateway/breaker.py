@@ -26,7 +26,9 @@ class _Circuit:
     results: deque[bool] = field(default_factory=lambda: deque(maxlen=_WINDOW_CALLS))
     failures_in_a_row: int = 0
     times_opened: int = 0
+    opened_at: float = 0.0
     open_until: float | None = None
+    probing_since: float = 0.0
     probing_until: float = 0.0
     reason: str = ""
 
@@ -34,7 +36,8 @@ class _Circuit:
 class Breaker:
     """One circuit a key. Opens on five failures in a row, or on more than half of the last twenty; rests for 5 s, doubling to 120 s.
 
-    After the rest one call, and one only, is let through as a probe: its success closes the circuit, its failure opens it again.
+    After the rest one call, and one only, is let through as a probe: its success closes the circuit, its failure opens it again. By when
+    they were let pass (`passed_at`, on the monotonic clock) calls from before, which may take long to end, are told from the probe.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -67,16 +70,18 @@ class Breaker:
             circuit = self._circuits.get(key)
             passes = self._passes(circuit)
             if passes and circuit is not None and circuit.open_until is not None:
-                circuit.probing_until = self._monotonic() + probe_s
+                circuit.probing_since = self._monotonic()
+                circuit.probing_until = circuit.probing_since + probe_s
             return passes
 
-    def leave(self, key: str) -> None:
-        """A call that was let pass has said nothing about health: another may be the probe."""
+    def leave(self, key: str, passed_at: float) -> None:
+        """A call that was let pass has said nothing about health: if it was the probe, another may be."""
         with self._lock:
-            if key in self._circuits:
-                self._circuits[key].probing_until = 0.0
+            circuit = self._circuits.get(key)
+            if circuit is not None and passed_at >= circuit.probing_since:
+                circuit.probing_until = 0.0
 
-    def record(self, key: str, *, healthy: bool, reason: str = "") -> None:
+    def record(self, key: str, passed_at: float, *, healthy: bool, reason: str = "") -> None:
         """Note how a call ended."""
         with self._lock:
             circuit = self._circuits.setdefault(key, _Circuit())
@@ -84,6 +89,8 @@ class Breaker:
                 self._circuits[key] = _Circuit()
                 _tell(key, 0)
                 return
+            if circuit.open_until is not None and passed_at < circuit.opened_at:
+                return  # it tells nothing new
             circuit.results.append(healthy)
             circuit.failures_in_a_row = 0 if healthy else circuit.failures_in_a_row + 1
             if not healthy and (circuit.open_until is not None or self._is_sick(circuit)):
@@ -103,12 +110,10 @@ class Breaker:
         return circuit.failures_in_a_row >= _FAILURES_IN_A_ROW or (full and failed > _FAILED_SHARE_MAX * _WINDOW_CALLS)
 
     def _open(self, circuit: _Circuit, reason: str) -> None:
-        now = self._monotonic()
-        if circuit.open_until is not None and now < circuit.open_until:
-            return  # a call from before the circuit opened: it tells nothing new
         cooldown_s = min(_COOLDOWN_S * 2**circuit.times_opened, _COOLDOWN_S_MAX)
         circuit.times_opened += 1
-        circuit.open_until = now + cooldown_s
+        circuit.opened_at = self._monotonic()
+        circuit.open_until = circuit.opened_at + cooldown_s
         circuit.probing_until = 0.0
         circuit.reason = reason
 

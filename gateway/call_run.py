@@ -16,13 +16,15 @@ class CallRun:
 
     Attributes:
         held: the money of the first try, held before the call was started.
+        passed_at: when its circuit let it pass, on the monotonic clock, in seconds.
         answer, error: how it ended; both None while it runs. An error is the provider's or the ledger's.
         settled: set once the ledger knows how every try ended.
     """
 
-    def __init__(self, provider: str, call: Call, held: Held) -> None:
+    def __init__(self, provider: str, call: Call, held: Held, passed_at: float) -> None:
         self.call = call
         self.held = held
+        self.passed_at = passed_at
         self.answer: Answer | None = None
         self.error: ProviderError | LedgerError | None = None
         self.settled = threading.Event()

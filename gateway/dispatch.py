@@ -203,7 +203,7 @@ def _start_if_allowed(race: Race, step: Step) -> Leg | None:
     passed = [share for share in step if share.line.allow(share.features, probe_s)]
     if len(passed) < len(step):
         for share in passed:
-            share.line.leave(share.features)
+            share.line.leave(share.features, time.monotonic())
         return None
     return race.start(step)
 

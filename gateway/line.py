@@ -61,15 +61,15 @@ class Line:
         for key in self._keys(features):
             if not self.breaker.allow(key, min(probe_s, _PROBE_S_MAX)):
                 for taken in passed:
-                    self.breaker.leave(taken)
+                    self.breaker.leave(taken, time.monotonic())
                 return False
             passed.append(key)
         return True
 
-    def leave(self, features: frozenset[Feature]) -> None:
+    def leave(self, features: frozenset[Feature], passed_at: float) -> None:
         """A call that had passed said nothing about the provider's health, or was not made."""
         for key in self._keys(features):
-            self.breaker.leave(key)
+            self.breaker.leave(key, passed_at)
 
     def latency_ms(self, features: frozenset[Feature], fraction: float) -> float | None:
         """How long answers for these features took lately, the slowest of them; None where nothing is known."""
@@ -135,14 +135,14 @@ class Line:
             error = raised if isinstance(raised, ProviderError) else ProviderFailed(f"{self.name} failed in its adapter: {raised!r}")
             endings.append(lambda: held.failed(error))
             run.try_ended(error.code, held.cost_of(error), (time.monotonic() - started) * 1000)
-            self._note_health(run.call.features, error)
+            self._note_health(run, error)
             if isinstance(error, ProviderThrottled):
                 for name, began in turns.items():
                     self.throttles[name].refused(began, error.retry_after_s)
             raise error from raised
         endings.append(lambda: held.answered(answer))
         run.try_ended("answered", held.price, (time.monotonic() - started) * 1000)
-        self._note_health(run.call.features, None)
+        self._note_health(run, None)
         self._note_latency(run)
         return answer
 
@@ -160,14 +160,14 @@ class Line:
         grace_s = _LATE_ANSWER_S if self.paid else 0.0
         return max(deadline - time.monotonic() + grace_s, 0.001)
 
-    def _note_health(self, features: frozenset[Feature], error: ProviderError | None) -> None:
-        for key in self._keys(features):
+    def _note_health(self, run: CallRun, error: ProviderError | None) -> None:
+        for key in self._keys(run.call.features):
             if error is None or isinstance(error, ImageRefused):  # a refusal of the picture is an answer
-                self.breaker.record(key, healthy=True)
+                self.breaker.record(key, run.passed_at, healthy=True)
             elif error.opens_circuit:
-                self.breaker.record(key, healthy=False, reason=f"{error.code}: {error}")
+                self.breaker.record(key, run.passed_at, healthy=False, reason=f"{error.code}: {error}")
             else:
-                self.breaker.leave(key)
+                self.breaker.leave(key, run.passed_at)
 
     def _note_latency(self, run: CallRun) -> None:
         for key in self._keys(run.call.features):

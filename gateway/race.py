@@ -85,15 +85,18 @@ class Race:
         self._guard = threading.Lock()
 
     def start(self, step: Step) -> Leg:
-        """Send a step's providers on their way: all of its calls or none. Without a thread or money for one of them it has failed."""
-        leg = Leg(step)
+        """Send a step's providers, just let pass, on their way: all of its calls or none.
+
+        Without a thread or money for one of them it has failed.
+        """
+        leg, passed_at = Leg(step), time.monotonic()
         self.legs.append(leg)
         try:
-            runs = self._prepared(step)
+            runs = self._prepared(step, passed_at)
         except (ProviderError, LedgerError) as error:
             leg.error = error
             for share in step:
-                share.line.leave(share.features)
+                share.line.leave(share.features, passed_at)
             return leg
         for line, run in runs:
             try:
@@ -163,7 +166,7 @@ class Race:
         answered = next((leg for leg in self.legs if leg.paid and leg.answered), None)
         threading.Thread(target=tell, args=(answered,), name="late-answer", daemon=True).start()
 
-    def _prepared(self, step: Step) -> list[tuple[Line, CallRun]]:
+    def _prepared(self, step: Step, passed_at: float) -> list[tuple[Line, CallRun]]:
         """A thread and the money for each call. What was taken is given back if one of them has to be refused."""
         calls = [(share.line, call) for share in step for call in share.line.provider.calls(share.features)]
         taken: list[Line] = []
@@ -174,7 +177,7 @@ class Race:
                 taken.append(line)
             with stage("reserve"):
                 for line, call in calls:
-                    runs.append((line, CallRun(line.name, call, line.hold(call, self._bill, self.deadline))))
+                    runs.append((line, CallRun(line.name, call, line.hold(call, self._bill, self.deadline), passed_at)))
             if time.monotonic() >= self.deadline:
                 raise ProviderOverloaded("The time was over before the call could be made.")  # noqa: TRY301 -- undone below, like all others
         except BaseException:  # whatever it was: no place is lost and no hold is left open

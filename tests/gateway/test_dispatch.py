@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -13,11 +14,13 @@ from providers.errors import (
     ImageRefused,
     ProviderFailed,
     ProviderMisconfigured,
+    ProviderOverloaded,
     ProviderThrottled,
     ProviderTimeout,
     ProviderUnreachable,
 )
 from tests.gateway.toys import Toy, ask, outcomes, raises, seen_ms
+from tests.waiting import until
 
 
 def test_the_first_of_the_list_answers_and_nobody_else_is_asked(detect):
@@ -201,6 +204,69 @@ def test_a_probe_that_says_nothing_about_health_leaves_its_place_to_the_next(toy
     ask(dispatcher, deadline_ms=60_000)
     assert paid.asked == 6
     assert not dispatcher.lines["rekognition"].circuit_problem(frozenset({"objects"})), "the probe does not keep its place for a minute"
+
+
+@pytest.fixture
+def sick(toybox):
+    """A model whose circuit is half open: a probe is on its way, and so is `old`, a call from before the circuit opened."""
+
+    class Sick:
+        old_may_end, probe_may_end = threading.Event(), threading.Event()
+        old_error = ProviderOverloaded("the queue is full")
+
+        def behave(self, nth):
+            if 2 <= nth <= 6:
+                raise ProviderFailed("500")
+            if nth == 7:
+                self.probe_may_end.wait(60)
+                return
+            self.old_may_end.wait(60)  # also where it is tried again
+            raise self.old_error
+
+        def ask_behind(self):
+            def run():
+                with suppress(errors.GatewayError):
+                    ask(self.dispatcher)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            return thread
+
+    sick = Sick()
+    sick.toy = Toy("local", sick.behave)
+    sick.dispatcher = toybox.dispatcher(sick.toy)
+    sick.old = sick.ask_behind()
+    until(lambda: sick.toy.asked == 1)
+    for _ in range(5):
+        with pytest.raises(errors.NoProviderAvailable):
+            ask(sick.dispatcher)
+    sick.circuit = sick.dispatcher.lines["local"].breaker._circuits["local:objects"]
+    sick.circuit.open_until = time.monotonic()
+    sick.probe = sick.ask_behind()
+    until(lambda: sick.toy.asked == 7)
+    yield sick
+    sick.old_may_end.set()
+    sick.probe_may_end.set()
+    sick.probe.join()
+
+
+def test_a_call_from_before_the_circuit_opened_lets_no_second_probe_pass(sick):
+    sick.old_may_end.set()
+    sick.old.join()
+    asked = sick.toy.asked
+    with pytest.raises(errors.NoProviderAvailable, match="circuit_open"):
+        ask(sick.dispatcher)
+    assert sick.toy.asked == asked
+
+
+def test_a_failure_from_before_the_circuit_opened_does_not_prolong_the_rest(sick):
+    sick.old_error = ProviderFailed("500")
+    sick.old_may_end.set()
+    sick.old.join()
+    assert sick.circuit.times_opened == 1
+    sick.probe_may_end.set()
+    sick.probe.join()
+    assert not sick.dispatcher.lines["local"].circuit_problem(frozenset({"objects"}))
 
 
 def test_calls_are_counted_also_where_none_of_them_has_answered(detect):
