@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cost.every import Every
 from cost.ledger import Ledger, LedgerUnavailable
 from cost.ledger.flights import VALUE_BYTES_MAX, Boarded, Landed
 from gateway.cache.flight import StillFlying
@@ -42,9 +43,8 @@ class SharedFlights:
         self._lease_s = lease_s
         self._owner = f"{os.getpid()}-{secrets.token_hex(8)}"  # the number helps who looks into the table
         self._flying: dict[str, int] = {}
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._closing = False
+        self._guard = threading.Lock()
+        self._renewals = Every(lease_s / 4, self._renew, "flights")
 
     def board(self, key: str, deadline: float) -> "Brought | Ticket":
         """What another brought; or a ticket: this process asks, and must `land` it.
@@ -60,9 +60,12 @@ class SharedFlights:
             try:
                 flight = self._desk.board(key, self._owner, self._lease_s, max(deadline - time.monotonic(), 0.0))
             except LedgerUnavailable:
+                if waited and time.monotonic() >= deadline:  # so have others, of whom one may have boarded
+                    raise StillFlying from None
                 return Ticket(self, key, None)
             if isinstance(flight, Boarded):
-                self._renew_from_now_on(key, flight.fence)
+                with self._guard:
+                    self._flying[key] = flight.fence
                 return Ticket(self, key, flight.fence)
             if isinstance(flight, Landed):
                 return Brought(flight.value, waited)
@@ -75,8 +78,9 @@ class SharedFlights:
 
     def land(self, key: str, fence: int, value: bytes | None) -> None:
         """Give the others what was brought; None, or more than they take: nothing, and one of them asks next."""
-        with self._changed:
-            self._flying.pop(key, None)
+        with self._guard:
+            if self._flying.get(key) == fence:  # else this process stalled, and has boarded again since
+                del self._flying[key]
         try:
             if value is None or len(value) > VALUE_BYTES_MAX:
                 self._desk.fail(key, self._owner, fence)
@@ -94,9 +98,7 @@ class SharedFlights:
 
     def close(self) -> None:
         """Renew nothing any more."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._renewals.close()
 
     def _is_flying(self, key: str) -> bool:
         try:
@@ -104,29 +106,11 @@ class SharedFlights:
         except (SQLAlchemyError, ReadTimedOut, LedgerUnavailable):
             return True
 
-    def _renew_from_now_on(self, key: str, fence: int) -> None:
-        with self._changed:
-            self._flying[key] = fence
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._renew, name="flights", daemon=True)
-                self._thread.start()
-            self._changed.notify()
-
     def _renew(self) -> None:
-        while True:
-            with self._changed:
-                while not self._flying and not self._closing:
-                    self._changed.wait()
-                if self._closing:
-                    return
-            time.sleep(self._lease_s / 4)
-            with self._changed:
-                keys = list(self._flying)
-            if keys:
-                try:
-                    self._desk.renew(keys, self._owner, self._lease_s)
-                except LedgerUnavailable:
-                    log.debug("flight.not_renewed")
+        with self._guard:
+            keys = list(self._flying)
+        if keys:
+            self._desk.renew(keys, self._owner, self._lease_s)
 
 
 @dataclass(frozen=True, slots=True)
