@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from gateway.fetch import ImageFetcher
 
 _BEHIND_CALLS_MAX = 4
-"""Calls to one provider at a time that no client waits for. They have threads, circuits and latencies of their own."""
+"""Calls to one provider at a time that no client waits for."""
 
 
 def create_app(settings: Settings, environ: Mapping[str, str] | None = None) -> Flask:
@@ -138,11 +138,7 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
     policies = Policies(database, [line.name for line in lines], [line.name for line in lines if line.paid])
     pacing = Pacing(database, ledger, policies.multiplier_for, settings.answer_value_usd)
     comparisons, pictures = ComparisonStore(database), KeptPictures(database, settings.pictures_kept_days)
-    behind = Dispatcher(
-        [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers],
-        default_deadline_ms=settings.default_deadline_ms,
-        judge=Judge(policies),
-    )
+    behind = _make_behind(settings, providers, meter, policies)
     explorer = _make_explorer(settings, behind, ledger, comparisons)
     dispatcher = Dispatcher(
         lines,
@@ -186,6 +182,12 @@ def _build_parts(settings: Settings, environ: Mapping[str, str]) -> Parts:
         explorer=explorer,
         limits=RateLimits(redis),
     )
+
+
+def _make_behind(settings: Settings, providers: Sequence[Provider], meter: Meter, policies: Policies) -> Dispatcher:
+    """For calls that no client waits for: they have threads, circuits and latencies of their own."""
+    lines = [Line(provider, _BEHIND_CALLS_MAX, LatencyTracker(), Breaker(), meter) for provider in providers]
+    return Dispatcher(lines, default_deadline_ms=settings.default_deadline_ms, judge=Judge(policies))
 
 
 def _make_sharing(

@@ -18,7 +18,7 @@ from gateway.line import Line
 from gateway.metering import Bill
 from gateway.monitoring.stages import stage
 from gateway.monitoring.traffic import note_attempts
-from gateway.outcome import KEPT, Outcome
+from gateway.outcome import KEPT, Attempt, Outcome
 from gateway.pacing import Pacing
 from gateway.policies import OnlyRules
 from gateway.race import Leg, Race
@@ -133,28 +133,9 @@ class Dispatcher:
             refusals.race = race if race.paid_running else None
             _wait_until_settled(race, deadline)
         given = answered.given() if answered.legs else Given((), ())
-        refused = {leg.name: reason_of(leg.error) for leg in race.legs if isinstance(leg.error, LedgerError)}
-        outcome = Outcome(
-            id=bill.request_id,
-            image=image,
-            options=options,
-            detections=given.detections,
-            provider=", ".join(given.providers) or None,
-            model=answered.model_of(given),
-            cost=sum((attempt.cost for attempt in attempts), FREE),
-            degraded=_is_degraded(answered, given, route),
-            simulated=self._simulated,
-            latency_ms=(time.monotonic() - started) * 1000,
-            attempts=attempts,
-            considered=without(answered.considered(route.considered), refused),
-            calls=answered.calls_of(given),
-            expected=route.expected,
-        )
+        outcome = self._outcome(image, answered, given, attempts, started)
         _note_in_house(race, given, bill, outcome)
-        explored = self._explorer is not None and self._explorer.takes(image, options, bill, answered)
-        if self._comparisons is not None and not explored:
-            for comparison in comparisons_of(answered, image, bill, "escalation"):
-                self._comparisons.add(comparison)
+        self._learn(image, answered)
         return outcome
 
     def time_limit_s(self, options: Options) -> float:
@@ -187,6 +168,34 @@ class Dispatcher:
         if answer is None:
             raise nobody_did(race)
         return answer
+
+    def _outcome(self, image: Image, answered: Escalation, given: Given, attempts: tuple[Attempt, ...], started: float) -> Outcome:
+        """What the request is told, as of now."""
+        route = answered.route
+        refused = {leg.name: reason_of(leg.error) for leg in answered.race.legs if isinstance(leg.error, LedgerError)}
+        return Outcome(
+            id=answered.bill.request_id,
+            image=image,
+            options=answered.options,
+            detections=given.detections,
+            provider=", ".join(given.providers) or None,
+            model=answered.model_of(given),
+            cost=sum((attempt.cost for attempt in attempts), FREE),
+            degraded=_is_degraded(answered, given),
+            simulated=self._simulated,
+            latency_ms=(time.monotonic() - started) * 1000,
+            attempts=attempts,
+            considered=without(answered.considered(route.considered), refused),
+            calls=answered.calls_of(given),
+            expected=route.expected,
+        )
+
+    def _learn(self, image: Image, answered: Escalation) -> None:
+        """Keep what several have answered: now, or once the explorer has asked others, too."""
+        explored = self._explorer is not None and self._explorer.takes(image, answered.options, answered.bill, answered)
+        if self._comparisons is not None and not explored:
+            for comparison in comparisons_of(answered, image, answered.bill, "escalation"):
+                self._comparisons.add(comparison)
 
     @staticmethod
     def _start(race: Race, step: Step) -> None:
@@ -242,13 +251,14 @@ def _wait_until_settled(race: Race, deadline: float) -> None:
         run.settled.wait(max(until - time.monotonic(), 0.0))
 
 
-def _is_degraded(answered: Escalation, given: Given, route: Route) -> bool:
+def _is_degraded(answered: Escalation, given: Given) -> bool:
     """Whether the in-house model answered because money or time was out for a provider that comes before it, or was worth its price."""
     if not answered.legs or any(leg.paid and leg.name in given.providers for leg in answered.legs):
         return False
     first = answered.legs[0]
     if first.paid:
         return False
+    route = answered.route
     before = route.steps[: route.steps.index(first.step)]
     no_ledger = any(one.reason.startswith("ledger_unavailable") for one in route.considered)
     return route.degraded or no_ledger or answered.refused or any(share.line.paid for step in before for share in step)

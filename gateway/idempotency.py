@@ -61,10 +61,7 @@ def answer_once(
     try:
         ledger.claim(key, request_id, timeout_s)
     except AlreadyAnswered as error:
-        saved = error.answer
-        problem = saved.status >= 400
-        mimetype = "application/problem+json" if problem else "application/json"
-        return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"} | _headers_of(saved), mimetype=mimetype)
+        return _replayed(error.answer)
     except RequestRunning as error:
         # It may run for as long as `error` says; nearly all have ended by then.
         retry_after_s = min(error.retry_after_s, _ASK_AGAIN_S)
@@ -87,11 +84,13 @@ def answer_once(
     return response
 
 
-def _headers_of(saved: SavedAnswer) -> dict[str, str]:
-    """What the first answer's headers repeated of its body."""
+def _replayed(saved: SavedAnswer) -> Response:
+    """The first answer, and what its headers repeated of its body."""
     body = json.loads(saved.body)
     named = {"X-Cost-USD": "cost_usd", "X-Provider": "provider", "X-Cache": "cache"}
-    return {header: str(body[name]) for header, name in named.items() if name in body}
+    headers = {header: str(body[name]) for header, name in named.items() if name in body}
+    mimetype = "application/problem+json" if saved.status >= 400 else "application/json"
+    return Response(saved.body, saved.status, {"Idempotent-Replayed": "true"} | headers, mimetype=mimetype)
 
 
 def _save(ledger: Ledger, key: IdempotencyKey, request_id: str, response: Response) -> None:

@@ -9,6 +9,7 @@ from cost.money import FREE, NANOS_PER_USD, Money
 from cost.paced_budgets import Multipliers
 from cost.price_sheets import NotRoutable
 from cost.router import Considered, PricedCall, Quote, Snapshot
+from cost.router import Route as Choice
 from cost.router import choose_route as route_by_price_and_worth
 from gateway.errors import InvalidParameter
 from gateway.judge import Judge, Prospect
@@ -94,17 +95,22 @@ def choose_route(
         quotes = [_with_prospect(quote, prices.get(quote.provider, FREE), prospect, multipliers) for quote in quotes]
     multiplier = 0.0 if prospect is None else multipliers.all  # the operator's order is no quality that a dollar could be weighed against
     chosen = route_by_price_and_worth(Snapshot(features, tuple(quotes), options.strategy, max_cost, deadline_ms, multiplier=multiplier))
-    first = tuple(Share(lines[attempt.provider], features & attempt.features) for attempt in chosen.attempts)
-    steps = [first] if first else []
-    steps += [(Share(lines[attempt.provider], features),) for attempt in chosen.fallbacks]
-    steps += [(Share(lines[name], features),) for name in waiting if features <= lines[name].provider.features]
+    steps = _steps(lines, features, chosen, waiting)
     considered = tuple(
-        one._replace(decision="fallback" if steps and steps[0] is first else "first")
+        one._replace(decision="fallback" if chosen.attempts else "first")
         if one.provider in waiting
         else (_said(one) if prospect is None else one)
         for one in chosen.considered
     )
-    return Route(tuple(steps), considered, chosen.degraded, _expected(prospect, steps, options))
+    return Route(steps, considered, chosen.degraded, _expected(prospect, steps, options))
+
+
+def _steps(lines: Mapping[str, Line], features: frozenset[Feature], chosen: Choice, waiting: Iterable[str]) -> tuple[Step, ...]:
+    """Whom to ask at once, then who can answer everything alone: the fallbacks, and last those that are not ready yet."""
+    first = tuple(Share(lines[attempt.provider], features & attempt.features) for attempt in chosen.attempts)
+    alone = [attempt.provider for attempt in chosen.fallbacks]
+    alone += [name for name in waiting if features <= lines[name].provider.features]
+    return (*([first] if first else []), *((Share(lines[name], features),) for name in alone))
 
 
 def _with_prospect(quote: Quote, price: Money, prospect: Prospect, multipliers: Multipliers) -> Quote:

@@ -13,9 +13,10 @@ from gateway.cache.shared_flight import Brought, SharedFlights, Ticket
 from gateway.cache.values import Kept
 from gateway.line import Line
 from gateway.metering import Bill
-from gateway.outcome import CacheUse, Outcome
+from gateway.outcome import AnsweredCall, CacheUse, Outcome
 from gateway.race import Leg, Race
 from gateway.wire.options import Options
+from providers.contract import Detection
 from providers.images import Image
 
 
@@ -147,7 +148,7 @@ class Sharing:
         land = flight.hold()
 
         def finish(leg: Leg | None) -> None:
-            outcome = None if leg is None else self._late_outcome(request, leg)
+            outcome = None if leg is None else self._outcome(request, leg.detections, leg.name, leg.model, leg.calls)
             value = None
             try:
                 value = None if outcome is None else self.results.keep(place, outcome)
@@ -156,18 +157,6 @@ class Sharing:
                 land(outcome)
 
         race.when_over(finish)
-
-    def _late_outcome(self, request: Request, leg: Leg) -> Outcome:
-        return Outcome(
-            id=request.bill.request_id,
-            image=request.image,
-            options=request.options,
-            detections=leg.detections,
-            provider=leg.name,
-            model=leg.model,
-            calls=leg.calls,
-            simulated=self.simulated,
-        )
 
     def _refusals(self, request: Request, place: Place) -> Refusals:
         return Refusals(self.results.refusals(place, request.image.digest))
@@ -212,17 +201,22 @@ class Sharing:
         )
 
     def _outcome_of(self, kept: Kept, request: Request, use: CacheUse) -> Outcome:
-        outcome = Outcome(
+        return _given(self._outcome(request, kept.detections(), kept.provider, kept.model, kept.calls), request, use)
+
+    def _outcome(
+        self, request: Request, detections: tuple[Detection, ...], provider: str, model: str, calls: tuple[AnsweredCall, ...]
+    ) -> Outcome:
+        """What somebody answered at another moment."""
+        return Outcome(
             id=request.bill.request_id,
             image=request.image,
             options=request.options,
-            detections=kept.detections(),
-            provider=kept.provider,
-            model=kept.model,
-            calls=kept.calls,
+            detections=detections,
+            provider=provider,
+            model=model,
+            calls=calls,
             simulated=self.simulated,
         )
-        return _given(outcome, request, use)
 
 
 def _serves_others(outcome: Outcome) -> bool:
