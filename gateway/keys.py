@@ -29,7 +29,8 @@ class Key:
     """Who calls.
 
     Attributes:
-        id: public; names the client in logs and in the ledger.
+        id: public, a part of the token.
+        name: the client in logs and in the ledger.
         role: `app` calls the API, `finance` reads and sets money, `admin` may do everything.
         tags: carried into the ledger with every request of this key.
         requests_per_s, pixels_per_s: what it may send; None: as much as it likes.
@@ -183,8 +184,9 @@ def ensure_admin_key(keys: Keys, bootstrap: str | None) -> str | None:
         return None
 
 
-def _key(row: sa.Row[tuple[object, ...]]) -> Key:
-    return Key(row.id, row.name, row.role, row.tags, row.created_at, row.requests_per_s, row.pixels_per_s)
+def _key(row: sa.Row[Any]) -> Key:
+    created_at = row.created_at.replace(tzinfo=UTC)  # SQLite keeps no zone, PostgreSQL tells UTC
+    return Key(row.id, row.name, row.role, row.tags, created_at, row.requests_per_s, row.pixels_per_s)
 
 
 def _sha256(token: str) -> str:

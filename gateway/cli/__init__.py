@@ -15,7 +15,7 @@ _COMMANDS = {
     "budgets": "what may be spent: list, set, end",
     "report": "what was spent, as a table",
     "reconcile": "a provider's invoice against the ledger",
-    "ledger": "verify every entry and sum; confirm the clock",
+    "ledger": "verify every entry and sum; back up; confirm the clock",
     "records": "pictures that several providers answered: count, export, import",
     "tune": "learn from records when another answer is worth its price; list versions, go back",
     "compare": "a folder of pictures shown to several providers: which is better, at what price, and where they differ",

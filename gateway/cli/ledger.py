@@ -1,10 +1,13 @@
 """`vision-gateway ledger`."""
 
 import sys
+from pathlib import Path
 
 import click
+from pysqlite3 import dbapi2 as sqlite
 from tqdm import tqdm
 
+from cost.backup import back_up
 from cost.ledger import Ledger
 from cost.ledger.verify import verify
 from gateway.cli.common import open_database, read_settings
@@ -12,7 +15,7 @@ from gateway.cli.common import open_database, read_settings
 
 @click.group()
 def command() -> None:
-    """The ledger: whether every entry and every sum still holds."""
+    """The ledger: whether every entry and every sum still holds; and a backup of it."""
 
 
 @command.command("verify")
@@ -40,3 +43,19 @@ def confirm_clock() -> None:
     finally:
         ledger.close()
     click.echo("The clock is confirmed.")
+
+
+@command.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the whole database to FILE, as it is at one moment, while gateways go on. PostgreSQL has pg_dump for that."""
+    engine = open_database(read_settings())
+    if engine.dialect.name != "sqlite":
+        raise click.ClickException("this database is PostgreSQL's; back it up with pg_dump")
+    if file.exists():
+        raise click.ClickException(f"{file} exists already; a backup is not written over")
+    try:
+        back_up(engine, file)
+    except (OSError, sqlite.Error) as error:
+        raise click.ClickException(f"{file} can't be written: {error}") from error
+    click.echo(f"{file} holds the database, {file.stat().st_size / 1e6:.1f} MB.")

@@ -50,13 +50,13 @@ def command() -> None:
     die_with_parent()
     settings = read_settings()
     check_address_is_free(settings)
-    token, note = _admin_token(settings)
+    token, note, brought = _admin_token(settings)
     processes = _Processes()
     environ = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PORT": str(settings.port),
-        "GATEWAY_ADMIN_KEY": token,
+        **brought,
         "DIE_WITH_PARENT": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -67,16 +67,17 @@ def command() -> None:
     sys.exit(processes.returncode)
 
 
-def _admin_token(settings: Settings) -> tuple[str, str]:
-    """An admin key that works in this run, and what to say of it."""
+def _admin_token(settings: Settings) -> tuple[str, str, dict[str, str]]:
+    """An admin key that works in this run, what to say of it, and the setting that brings it where the database does not know it."""
     if settings.admin_key:
-        return settings.admin_key, "from GATEWAY_ADMIN_KEY"
+        return settings.admin_key, "from GATEWAY_ADMIN_KEY", {}
     database = open_database(settings)
     made = ensure_admin_key(Keys(database), None)
     database.dispose()
     if made:
-        return made, "shown this once; only its hash is kept"
-    return f"vg_run_{secrets.token_urlsafe(32)}", "for this run; keys made before work too"
+        return made, "shown this once; only its hash is kept", {}
+    token = f"vg_run_{secrets.token_urlsafe(32)}"
+    return token, "for this run; keys made before work too", {"GATEWAY_ADMIN_KEY": token}
 
 
 def _tell_when_ready(settings: Settings, token: str, note: str) -> None:

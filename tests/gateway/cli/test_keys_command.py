@@ -24,5 +24,6 @@ def test_keys_are_listed_with_what_they_carry_and_may_send_and_revoked(run):
     assert (first["name"], first["role"], first["tags"]) == ("shop", "app", {"team": "shop", "site": "berlin"})
     assert first["rate_limit"] == {"requests_per_s": 5, "pixels_per_s": 2_000_000}
     assert "rate_limit" not in second
+    assert first["created_at"].endswith("Z")
     assert run("revoke", "shop").stdout == "shop is revoked.\n"
     assert [one["name"] for one in json.loads(run("list", "--json").stdout)] == ["anna"]

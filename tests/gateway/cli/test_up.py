@@ -43,6 +43,7 @@ def test_the_printed_curl_works_and_stopping_leaves_no_process(clone, how):
         curl = re.search(r"^\s*(curl .*)$", server.output.read_text(), re.MULTILINE).group(1)
         answer = subprocess.run(shlex.split(curl), cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert '"label":"bus"' in answer
+        wait_for('"client":"admin"', server)  # as `keys list` names the key that was printed
         marker = f"PORT={server.port}"
         assert len(processes_with(marker)) >= 3
         server.stop(how)
