@@ -1,19 +1,15 @@
 import pytest
 
 from gateway.database import prepare_database
-from tests.gateway.apps import app_of
+from tests.gateway.apps import admin_of, app_of
 from tests.gateway.toys import Toybox, ask
 from tests.waiting import until
-
-ADMIN = "operators-own-key"
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory):
     """The whole gateway, with the in-house model in this process."""
-    database = tmp_path_factory.mktemp("gateway") / "gateway.db"
-    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{database}", "GATEWAY_ADMIN_KEY": ADMIN, "GATEWAY_SPOOL": str(database.parent)}
-    app = app_of(environ)
+    app = app_of(tmp_path_factory.mktemp("gateway"))
     # Python 3.11 fails where two threads parse at the same time: pytest parses what a test imports, torch what it loads.
     until(lambda: app.test_client().get("/readyz").status_code == 200)
     yield app
@@ -22,10 +18,7 @@ def app(tmp_path_factory):
 
 @pytest.fixture
 def client(app):
-    """A client that sends the admin key."""
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN}"
-    return client
+    return admin_of(app)
 
 
 @pytest.fixture

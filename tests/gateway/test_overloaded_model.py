@@ -12,11 +12,10 @@ from local_model.server import Asked, Server
 from tests.clouds import rekognition
 from tests.clouds.pair import A_BUS
 from tests.conftest import PHOTOS
-from tests.gateway.apps import app_of
+from tests.gateway.apps import admin_of, app_of
 from tests.processes import free_port
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
-HEADERS = {"Authorization": "Bearer operators-own-key"}
 
 
 class Quiet(WSGIRequestHandler):
@@ -65,25 +64,16 @@ def amazon():
 
 def test_a_full_queue_is_overloaded_and_the_next_provider_answers(full_server, amazon, tmp_path):
     url, model = full_server
-    environ = {
-        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
-        "GATEWAY_SPOOL": str(tmp_path / "spool"),
-        "GATEWAY_ADMIN_KEY": "operators-own-key",
-        "GATEWAY_PROVIDERS": "local,rekognition",
-        "GATEWAY_LOCAL_MODEL_URL": url,
-        **amazon.environ,
-    }
-    app = app_of(environ)
+    app = app_of(tmp_path, GATEWAY_PROVIDERS="local,rekognition", GATEWAY_LOCAL_MODEL_URL=url, **amazon.environ)
+    client = admin_of(app)
     try:
-        response = app.test_client().post(
-            "/v1/detections?strategy=cheapest&cache=off&deadline_ms=30000", data=PHOTO, content_type="image/jpeg", headers=HEADERS
-        )
+        response = client.post("/v1/detections?strategy=cheapest&cache=off&deadline_ms=30000", data=PHOTO, content_type="image/jpeg")
         assert response.status_code == 200, response.text
         outcomes = [(attempt["provider"], attempt["outcome"]) for attempt in response.json["attempts"]]
         assert outcomes[-1] == ("rekognition", "answered")
         assert set(outcomes[:-1]) == {("local", "overloaded")}
         assert model.models.all()[0].batcher.counts.images == 0
-        providers = app.test_client().get("/v1/providers", headers=HEADERS).json["providers"]
+        providers = client.get("/v1/providers").json["providers"]
         assert all(circuit["state"] == "closed" for circuit in providers[0]["circuit"])
     finally:
         app.extensions["gateway"].close()

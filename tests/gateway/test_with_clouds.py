@@ -17,11 +17,10 @@ from tests.clouds.pair import two_clouds
 from tests.conftest import PHOTOS
 from tests.gateway.apps import app_of
 from tests.gateway.toys import jpeg
-from tests.processes import ROOT, clean_environ
+from tests.processes import ADMIN, ROOT, clean_environ
 from tests.waiting import until
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
-ADMIN = "operators-own-key"
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +47,7 @@ class Gateway:
     """A gateway of its own ledger, and the words that tests use of it."""
 
     def __init__(self, folder, amazon, google, providers, model_url):
-        environ = {
-            "GATEWAY_LOCAL_MODEL_URL": model_url,
-            "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-            "GATEWAY_SPOOL": str(folder / "spool"),
-            "GATEWAY_ADMIN_KEY": ADMIN,
-            "GATEWAY_PROVIDERS": providers,
-            **amazon.environ,
-            **google.environ,
-        }
-        self.app = app_of(environ)
+        self.app = app_of(folder, GATEWAY_LOCAL_MODEL_URL=model_url, GATEWAY_PROVIDERS=providers, **amazon.environ, **google.environ)
         self.parts = self.app.extensions["gateway"]
 
     def call(self, method, address, **more):

@@ -1,8 +1,7 @@
 import pytest
 
 from tests.conftest import PHOTOS
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import admin_of, app_of
 
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 BOX = {"label": "bus", "x_min": 0.1, "y_min": 0.2, "x_max": 0.9, "y_max": 0.8}
@@ -19,10 +18,8 @@ def test_an_answer_can_be_had_again_as_it_was_and_without_the_picture(client, an
 
 
 def test_a_kept_answer_has_an_id_of_its_own_and_can_be_judged_too(tmp_path):
-    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db", "GATEWAY_ADMIN_KEY": ADMIN, "GATEWAY_SPOOL": str(tmp_path)}
-    app = app_of(environ | {"GATEWAY_CACHE_TTL_S": "60"})
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN}"
+    app = app_of(tmp_path, GATEWAY_CACHE_TTL_S="60")
+    client = admin_of(app)
     first, kept = (client.post("/v1/detections?deadline_ms=60000", data=PHOTO, content_type="image/jpeg").json for _ in range(2))
     assert (kept["cache"], kept["id"] != first["id"]) == ("hit", True)
     assert client.get(f"/v1/detections/{kept['id']}").json == kept

@@ -10,8 +10,7 @@ from urllib3 import encode_multipart_formdata
 
 from cost.money import Money
 from tests.clouds import rekognition
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import admin_of, app_of
 
 
 @pytest.fixture
@@ -23,15 +22,8 @@ def cloud():
 
 @pytest.fixture
 def client(tmp_path, cloud):
-    environ = {
-        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
-        "GATEWAY_ADMIN_KEY": ADMIN,
-        "GATEWAY_SPOOL": str(tmp_path / "spool"),
-    }
-    app = app_of(environ | {"GATEWAY_PROVIDERS": "rekognition", "GATEWAY_DEFAULT_DEADLINE_MS": "60000"} | cloud.environ)
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN}"
-    yield client
+    app = app_of(tmp_path, GATEWAY_PROVIDERS="rekognition", GATEWAY_DEFAULT_DEADLINE_MS="60000", **cloud.environ)
+    yield admin_of(app)
     app.extensions["gateway"].close()
 
 

@@ -10,8 +10,7 @@ from pyarrow import parquet
 
 from cost.ledger import Correction, Hold, UsageRow
 from cost.money import FREE, Money
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import admin_of, app_of
 from tests.waiting import until
 
 EVER = "from=2000-01-01&to=2100-01-01"
@@ -27,14 +26,7 @@ def books(tmp_path_factory):
     prices.write_text(
         '[acme]\nsource = "x"\nread_on = 2026-11-01\n[[acme.price]]\nskus = ["LOOK", "READ"]\ntiers = [{ usd_per_1000 = "1.50" }]\n'
     )
-    app = app_of(
-        {
-            "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-            "GATEWAY_ADMIN_KEY": ADMIN,
-            "GATEWAY_SPOOL": str(folder / "spool"),
-            "GATEWAY_PRICES": str(prices),
-        }
-    )
+    app = app_of(folder, GATEWAY_PRICES=str(prices))
     ledger = app.extensions["gateway"].ledger
     for number in range(12):
         held = ledger.reserve(
@@ -63,8 +55,7 @@ def books(tmp_path_factory):
 
 @pytest.fixture
 def finance(books):
-    client = books.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN}"
+    client = admin_of(books)
     wait_for_usage(client, "provider=local", "0.0045")
     return client
 

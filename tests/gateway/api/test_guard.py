@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.api.resource import OPEN, GatewayResource
-from tests.gateway.conftest import ADMIN
+from tests.processes import ADMIN
 
 OPEN_ADDRESSES = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 

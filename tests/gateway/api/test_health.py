@@ -5,7 +5,7 @@ from cost.ledger.clock import boot_id, elapsed_us
 from cost.ledger.schema import clock_anchors
 from cost.ledger.times import HOUR_US, to_us, utc_now
 from gateway.database import prepare_database
-from tests.gateway.apps import app_of
+from tests.gateway.apps import NOBODY, app_of
 from tests.waiting import until
 
 
@@ -21,21 +21,12 @@ def test_readiness_names_each_dependency(stranger):
 
 
 def test_a_clock_that_the_ledger_does_not_believe_is_told_with_what_to_do(tmp_path):
-    url = f"sqlite:///{tmp_path}/gateway.db"
-    database = prepare_database(url)
+    database = prepare_database(f"sqlite:///{tmp_path}/gateway.db")
     with write_transaction(database) as connection:  # an hour ago the clock was two hours ahead of now
         known = {"boot_id": boot_id(), "wall_us": to_us(utc_now()) + HOUR_US, "elapsed_us": elapsed_us() - HOUR_US}
         connection.execute(sa.insert(clock_anchors), known)
     database.dispose()
-    app = app_of(
-        {
-            "GATEWAY_DATABASE_URL": url,
-            "GATEWAY_SPOOL": str(tmp_path / "spool"),
-            "GATEWAY_PROVIDERS": "google_vision",
-            "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
-            "GATEWAY_GOOGLE_VISION_INSECURE": "true",
-        }
-    )
+    app = app_of(tmp_path, GATEWAY_PROVIDERS="google_vision", **NOBODY)
     ledger = until(lambda: (told := app.test_client().get("/readyz").json["dependencies"]["ledger"])["detail"] and told)
     app.extensions["gateway"].close()
     assert ledger["ready"]

@@ -7,33 +7,27 @@ import pytest
 from cost.in_house import machine_price
 from cost.money import Money
 from tests.conftest import PHOTOS
-from tests.gateway.apps import app_of
+from tests.gateway.apps import admin_of, app_of
 
-HEADERS = {"Authorization": "Bearer operators-own-key"}
 PHOTO = (PHOTOS / "000000000471.jpg").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("in_house")
     app = app_of(
-        {
-            "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-            "GATEWAY_SPOOL": str(folder / "spool"),
-            "GATEWAY_ADMIN_KEY": "operators-own-key",
-            "GATEWAY_PROVIDERS": "local,rekognition",
-            "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "36",
-            "AWS_REGION": "eu-west-1",
-            "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "nothing",
-        }
+        tmp_path_factory.mktemp("in_house"),
+        GATEWAY_PROVIDERS="local,rekognition",
+        GATEWAY_LOCAL_MODEL_USD_PER_HOUR="36",
+        AWS_REGION="eu-west-1",
+        AWS_ACCESS_KEY_ID="nobody",
+        AWS_SECRET_ACCESS_KEY="nothing",
     )
-    yield app.test_client()
+    yield admin_of(app)
     app.extensions["gateway"].close()
 
 
 def report(client, query=""):
-    return client.get(f"/v1/costs/in-house{query}", headers=HEADERS)
+    return client.get(f"/v1/costs/in-house{query}")
 
 
 def test_before_the_first_answer_no_hour_counts(client):
@@ -46,13 +40,13 @@ def test_before_the_first_answer_no_hour_counts(client):
 def test_the_machines_hours_are_imputed_to_pictures_or_idle(client):
     for _ in range(3):
         query = {"providers": "local", "cache": "off", "deadline_ms": "60000"}
-        assert client.post("/v1/detections", data=PHOTO, content_type="image/jpeg", headers=HEADERS, query_string=query).status_code == 200
+        assert client.post("/v1/detections", data=PHOTO, content_type="image/jpeg", query_string=query).status_code == 200
     give_up_at = time.monotonic() + 30
     while (told := report(client).json)["pictures"] < 3:  # usage is written in batches
         assert time.monotonic() < give_up_at
         time.sleep(0.05)
     today = datetime.now(UTC).date()
-    rows = client.get(f"/v1/costs?from={today}&group_by=provider", headers=HEADERS).json["rows"]
+    rows = client.get(f"/v1/costs?from={today}&group_by=provider").json["rows"]
     assert told["pictures"] == 3
     assert told["imputed_usd"] == next(row["imputed_usd"] for row in rows if row["provider"] == "local")
     assert Money.usd(told["imputed_usd"]) + Money.usd(told["idle_usd"]) == Money.usd(told["machine_usd"])

@@ -7,7 +7,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 
 from gateway.errors import GatewayError
 from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.processes import ADMIN
 from tests.waiting import until
 
 
@@ -42,8 +42,7 @@ def test_every_field_of_every_answer_and_body_is_explained(client):
 
 
 def test_whatever_is_sent_gets_an_answer_that_the_document_describes(tmp_path_factory):
-    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/gateway.db", "GATEWAY_ADMIN_KEY": ADMIN}
-    app = app_of(environ)
+    app = app_of(tmp_path_factory.mktemp("fuzz"))
     # Python 3.11 fails where two threads parse at the same time: pytest parses what schemathesis imports late, torch what it loads.
     until(lambda: app.test_client().get("/readyz").status_code == 200)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)

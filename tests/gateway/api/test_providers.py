@@ -1,25 +1,14 @@
 import pytest
 
 from tests.conftest import PHOTOS
-from tests.gateway.apps import app_of
+from tests.gateway.apps import NOBODY, admin_of, app_of
 from tests.waiting import until
 
 
 @pytest.fixture
 def clouds_client(tmp_path):
-    environ = {
-        "GATEWAY_PROVIDERS": "rekognition,google_vision",
-        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
-        "GATEWAY_SPOOL": str(tmp_path),
-        "GATEWAY_ADMIN_KEY": "admin",
-        "AWS_REGION": "us-east-1",
-        "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
-        "GATEWAY_GOOGLE_VISION_INSECURE": "true",
-    }
-    app = app_of(environ)
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
-    yield client
+    app = app_of(tmp_path, GATEWAY_PROVIDERS="rekognition,google_vision", AWS_REGION="us-east-1", **NOBODY)
+    yield admin_of(app)
     app.extensions["gateway"].close()
 
 

@@ -5,8 +5,7 @@ import pytest
 
 from cost.ledger import Hold
 from gateway import uploads
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import admin_of, app_of
 
 ADDRESS = "/v1/costs/reconciliations"
 HEADER = "BilledCost,BillingCurrency,ChargeCategory,ChargePeriodStart,PricingQuantity,RegionId,ServiceName,SkuId\n"
@@ -18,8 +17,7 @@ def gateway(tmp_path):
     prices = tmp_path / "prices.toml"
     price = '[[acme.price]]\nskus = ["LOOK"]\ntiers = [{ usd_per_1000 = "1.50" }]\n'
     prices.write_text(f'[acme]\nsource = "x"\nservice = "Acme Vision"\nread_on = 2026-11-01\n{price}')
-    environ = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db", "GATEWAY_ADMIN_KEY": ADMIN}
-    app = app_of(environ | {"GATEWAY_SPOOL": str(tmp_path / "spool"), "GATEWAY_PRICES": str(prices)})
+    app = app_of(tmp_path, GATEWAY_PRICES=str(prices))
     ledger = app.extensions["gateway"].ledger
     words = {"client": "shop", "features": frozenset({"objects"}), "timeout_s": 1e6}
     for number in range(4):
@@ -34,9 +32,7 @@ def gateway(tmp_path):
 
 @pytest.fixture
 def finance(gateway):
-    client = gateway.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN}"
-    return client
+    return admin_of(gateway)
 
 
 @pytest.fixture

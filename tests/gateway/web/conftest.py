@@ -2,10 +2,10 @@ import time
 
 import pytest
 
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import NOBODY, app_of
 from tests.gateway.web.browsers import Browser
 from tests.gateway.web.spent import spend
+from tests.processes import ADMIN
 
 
 @pytest.fixture
@@ -34,18 +34,8 @@ def logged_in(app):
 @pytest.fixture(scope="module")
 def spent(tmp_path_factory):
     """A gateway with some traffic behind it."""
-    folder = tmp_path_factory.mktemp("spent")
-    environ = {
-        "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-        "GATEWAY_ADMIN_KEY": ADMIN,
-        "GATEWAY_SPOOL": str(folder / "spool"),
-        "GATEWAY_SIMULATED": "true",
-        "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.10",
-        "GATEWAY_PROVIDERS": "google_vision,local",
-        "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
-        "GATEWAY_GOOGLE_VISION_INSECURE": "true",
-    }
-    app = app_of(environ)
+    environ = {"GATEWAY_SIMULATED": "true", "GATEWAY_LOCAL_MODEL_USD_PER_HOUR": "0.10", "GATEWAY_PROVIDERS": "google_vision,local"}
+    app = app_of(tmp_path_factory.mktemp("spent"), **environ, **NOBODY)
     spend(app.extensions["gateway"].ledger)
     yield app
     app.extensions["gateway"].close()

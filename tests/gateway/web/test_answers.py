@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import BROWSER
+from tests.processes import ADMIN
 
 
 def policy_of(response):

@@ -4,9 +4,9 @@ import pytest
 
 from cost.ledger import Budget
 from cost.money import Money
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import Browser
 from tests.gateway.web.spent import MARKUP
+from tests.processes import ADMIN
 
 FORM = {
     "name": "b",

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 import pytest
 
 from gateway.web.price_table import is_stale
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import Browser
 from tests.gateway.web.spent import FORMULA, MARKUP
+from tests.processes import ADMIN
 
 AMOUNT = re.compile(r'<a href="(/costs/rows\?[^"]+)" title="([^"]+)">')
 

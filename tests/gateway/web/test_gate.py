@@ -3,8 +3,8 @@ import pytest
 from gateway.api.resource import OPEN
 from gateway.web import PAGES
 from gateway.web.page import Page
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import BROWSER, Browser
+from tests.processes import ADMIN
 
 
 def pages(app):

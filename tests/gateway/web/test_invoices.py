@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import BROWSER
 from tests.gateway.web.spent import MARKUP
+from tests.processes import ADMIN
 
 COLUMNS = ("service.description", "sku.description", "usage_start_time", "usage.amount", "cost", "currency")
 

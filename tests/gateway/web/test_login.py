@@ -1,8 +1,8 @@
 import pytest
 
 from gateway.web.login import own_address
-from tests.gateway.conftest import ADMIN
 from tests.gateway.web.browsers import BROWSER, Browser, cookie_of
+from tests.processes import ADMIN
 
 
 def test_a_key_becomes_a_session_that_ends_with_the_logout(browser):

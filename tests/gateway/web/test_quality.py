@@ -7,8 +7,7 @@ from cost.database import write_transaction
 from gateway.monitoring.quality import write_seen
 from gateway.monitoring.schema import alarms, observations, references
 from gateway.pictures import small_jpeg
-from tests.gateway.apps import app_of
-from tests.gateway.conftest import ADMIN
+from tests.gateway.apps import NOBODY, app_of
 from tests.gateway.monitoring.streams import stream
 from tests.gateway.toys import picture
 
@@ -16,16 +15,7 @@ from tests.gateway.toys import picture
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """A gateway that nobody sends pictures."""
-    folder = tmp_path_factory.mktemp("quality")
-    environ = {
-        "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-        "GATEWAY_ADMIN_KEY": ADMIN,
-        "GATEWAY_SPOOL": str(folder / "spool"),
-        "GATEWAY_PROVIDERS": "google_vision",
-        "GATEWAY_GOOGLE_VISION_ENDPOINT": "127.0.0.1:9",
-        "GATEWAY_GOOGLE_VISION_INSECURE": "true",
-    }
-    app = app_of(environ)
+    app = app_of(tmp_path_factory.mktemp("quality"), GATEWAY_PROVIDERS="google_vision", **NOBODY)
     yield app
     app.extensions["gateway"].close()
 
