@@ -208,8 +208,10 @@ class Replay:
                 assert model.votes is not None
                 assert view.probabilities is not None
                 chosen = choose_labels(policy.kind, policy.encoder.vocabulary, view.probabilities[i : i + 1], model.votes.silent)[0]
-                said = frozenset(policy.encoder.vocabulary[k] for k in np.flatnonzero(chosen))
-                self.reward[pictures[i]] = reward_of(policy.kind, said, self.test.truth[pictures[i]])
+                answers = [self.test.answers[p][pictures[i]] for p in policy.providers if p in state]
+                said = [label for k in np.flatnonzero(chosen) for label in policy.encoder.labels_at(int(k), answers)]
+                said = said[:1] if policy.kind == "label" else said
+                self.reward[pictures[i]] = reward_of(policy.kind, frozenset(said), self.test.truth[pictures[i]])
             else:
                 self.reward[pictures[i]] = self.test.rewards[candidate][pictures[i]]
 

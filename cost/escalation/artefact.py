@@ -12,9 +12,9 @@ from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 6
-READABLE = (3, 4, 5, VERSION)  # in version 3 every label might be answered, also one that nobody named
-BOXES_READABLE = (VERSION,)  # before, nothing was known of boxes that a surer one covers
+VERSION = 7  # since then rare labels may share columns, which a release before would take for labels
+READABLE = (3, 4, 5, 6, VERSION)  # in version 3 every label might be answered, also one that nobody named
+BOXES_READABLE = (6, VERSION)  # before, nothing was known of boxes that a surer one covers
 
 
 class BadArtefact(ValueError):

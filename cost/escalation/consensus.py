@@ -37,10 +37,10 @@ def believe(seen: Records) -> Floats:
 
 def rightness(seen: Records) -> dict[str, float]:
     """How often each provider's answer is believed to be right."""
-    believed, place = believe(seen), {label: k for k, label in enumerate(Encoder.fit(seen.without_truth()).vocabulary)}
+    believed, encoder = believe(seen), Encoder.fit(seen.without_truth())
     right: dict[str, float] = {}
     for p in seen.providers:
-        chances = [believed[i, place[one.label]] for i, answer in enumerate(seen.answers[p]) for one in answer or ()]
+        chances = [believed[i, encoder.column(one.label)] for i, answer in enumerate(seen.answers[p]) for one in answer or ()]
         right[p] = np.mean(chances).item() if chances else 0.0
     return right
 

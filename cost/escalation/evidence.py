@@ -7,8 +7,10 @@ rank among that provider's earlier confidences, over all labels and among those 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,8 @@ from cost.records import Answer, Records
 Floats = NDArray[np.float64]
 KNOTS = 63  # quantiles kept of each distribution of confidences: ranks to about 1 %
 MIN_RANKED = 15  # fewer confidences of one label than this, and its ranks are those among all labels
-LABELS_MAX = 120  # the rarest labels beyond this many are not learned about
+LABELS_MAX = 120  # more labels than this, and the rarest of them share columns
+SHARED = tuple(f"\0{k}" for k in range(32))  # so many: two of one picture's rare labels seldom meet in one
 SHAPES = 5  # columns of a rank's shape: constant, slope, two bends, the top
 VOTE_WIDTH = 2 * SHAPES - 1 + 2  # shape of the rank in its label, shape of the rank in all (constant only once), count, size
 RANK_OF_ALL = SHAPES  # which of these columns is the rank in all itself
@@ -30,7 +33,7 @@ class Said:
     """One provider's answers to n pictures, a line for each (picture, label) it named.
 
     Attributes:
-        row, label: (m,) which picture, which label of the vocabulary.
+        row, label: (m,) which picture, which column of the vocabulary.
         shape: (m, VOTE_WIDTH) the confidence's rank in a form that a straight line can use.
         rank: (m,) the confidence's rank among all of this provider's, in [-1, 1].
         named: (n,) how many labels it named, those outside of the vocabulary too.
@@ -65,7 +68,7 @@ class Encoder:
     """Turns answers into `Said`, as the confidences it was fitted on were distributed.
 
     Attributes:
-        vocabulary: the labels that are learned about.
+        vocabulary: the labels that are learned about, each a column; of very many, the rare ones share the last columns.
         knots: (provider, label or None for all) -> quantiles of the confidences, ascending.
     """
 
@@ -84,7 +87,9 @@ class Encoder:
                     if tag.confidence is not None:
                         values.setdefault((provider, None), []).append(tag.confidence)
                         values.setdefault((provider, tag.label), []).append(tag.confidence)
-        vocabulary = tuple(sorted(sorted(seen), key=lambda label: -seen[label])[:LABELS_MAX])
+        vocabulary = tuple(sorted(sorted(seen), key=lambda label: -seen[label]))
+        if len(vocabulary) > LABELS_MAX:
+            vocabulary = vocabulary[: LABELS_MAX - len(SHARED)] + SHARED
         quantiles = np.arange(1, KNOTS + 1) / (KNOTS + 1)
         knots = {
             key: np.quantile(np.array(v), quantiles, method="inverted_cdf")
@@ -93,13 +98,29 @@ class Encoder:
         }
         return cls(vocabulary, knots)
 
+    def column(self, label: str) -> int | None:
+        """Where this label stands; None where it was never seen."""
+        own = self._columns.get(label)
+        return self._columns.get(SHARED[crc32(label.encode()) % len(SHARED)]) if own is None else own
+
+    def labels_at(self, column: int, answers: Iterable[Answer | None]) -> list[str]:
+        """What a column means for a picture with these answers: its label, or those of the labels named there that share it."""
+        label = self.vocabulary[column]
+        if label not in SHARED:
+            return [label]
+        return list(dict.fromkeys(tag.label for answer in answers for tag in answer or () if self.column(tag.label) == column))
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {label: k for k, label in enumerate(self.vocabulary)}
+
     def encode(self, answers: Mapping[str, Sequence[Answer | None]]) -> dict[str, Said]:
         """Each provider's answers to the same n pictures."""
         return {provider: self._said(provider, given) for provider, given in answers.items()}
 
     def _said(self, provider: str, answers: Sequence[Answer | None]) -> Said:
-        place = {label: k for k, label in enumerate(self.vocabulary)}
-        tags = [(i, place[tag.label], tag) for i, answer in enumerate(answers) for tag in answer or () if tag.label in place]
+        named = [(i, self.column(tag.label), tag) for i, answer in enumerate(answers) for tag in answer or ()]
+        tags = [(i, k, tag) for i, k, tag in named if k is not None]
         row = np.array([i for i, _, _ in tags], dtype=np.intp)
         label = np.array([k for _, k, _ in tags], dtype=np.intp)
         confidence = np.array([np.nan if tag.confidence is None else tag.confidence for _, _, tag in tags], dtype=np.float64)
@@ -112,9 +133,9 @@ class Encoder:
         count = np.array([min(tag.count - 1, 8) / 4 for _, _, tag in tags], dtype=np.float64)
         size = np.array([0.0 if tag.size is None else min(max(tag.size, 0.0), 1.0) ** 0.5 - 0.5 for _, _, tag in tags], dtype=np.float64)
         shape = np.column_stack([_shape(within), _shape(overall)[:, 1:], count, size])
-        named = np.array([0 if answer is None else len(answer) for answer in answers], dtype=np.float64)
+        many = np.array([0 if answer is None else len(answer) for answer in answers], dtype=np.float64)
         drawn = [tuple(box for tag in answer or () for box in tag.drawn) for answer in answers]
-        return Said(row, label, shape, overall, named, np.array([answer is not None for answer in answers], dtype=np.bool_), drawn)
+        return Said(row, label, shape, overall, many, np.array([answer is not None for answer in answers], dtype=np.bool_), drawn)
 
 
 def _rank(knots: Floats | None, confidence: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,15 +29,21 @@ def with_beliefs(records: Records) -> Records:
     """
     if not untold(records):
         return records
-    vocabulary = Encoder.fit(records.without_truth()).vocabulary
-    if not vocabulary:
+    encoder = Encoder.fit(records.without_truth())
+    if not encoder.vocabulary:
         return records
     if records.kind == "label":
-        truth = [frozenset([vocabulary[k]]) for k in _belief(records).chances.argmax(axis=1)]
+        columns = [[k] for k in _belief(records).chances.argmax(axis=1).tolist()]
     else:
-        truth = [frozenset(vocabulary[k] for k in np.flatnonzero(row > 0.5)) for row in believe(records)]
+        columns = [np.flatnonzero(row > 0.5).tolist() for row in believe(records)]
+    truth = [_labels(encoder, records, i, true) for i, true in enumerate(columns)]
     rewards = {p: rewards_of(records.kind, records.answers[p], truth) for p in records.providers}
     return replace(records, truth=truth, rewards=rewards, target="agreement")
+
+
+def _labels(encoder: Encoder, records: Records, picture: int, columns: Sequence[int]) -> frozenset[str]:
+    answers = [records.answers[p][picture] for p in records.providers]
+    return frozenset(label for k in columns for label in encoder.labels_at(k, answers))
 
 
 def untold(records: Records) -> bool:

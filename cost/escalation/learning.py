@@ -74,12 +74,10 @@ def prepare(records: Records, believed: Floats | Belief | None = None) -> Learni
     elif believed is not None:
         truth, known = believed[: len(records)], np.ones(len(records), dtype=np.bool_)
     elif known.any() and not records.boxes and combinable(records):
-        place = {label: k for k, label in enumerate(encoder.vocabulary)}
-        truth = np.zeros((len(records), len(place)))
+        truth = np.zeros((len(records), len(encoder.vocabulary)))
         for i, labels in enumerate(records.truth):
             for label in labels or ():
-                if label in place:
-                    truth[i, place[label]] = 1.0
+                truth[i, encoder.column(label)] = 1.0
     fold = np.arange(len(records)) % FOLDS
     evidence = encoder.encode(records.answers)
     return Learning(records, encoder, evidence, truth, known, fold, weight=records.stakes(), belief=belief)

@@ -24,7 +24,7 @@ from cost.escalation.learning import ROWS_MIN
 from cost.escalation.policy import Policy
 from cost.money import Money
 from cost.pacing import Pacer
-from cost.records import Records
+from cost.records import NOBODYS, Records
 
 LOOK_SHARE = 0.15  # of the budget, for showing pictures to all: who is right how often can't be known otherwise
 LOOK_MAX = 80  # pictures shown to all; more teach little more
@@ -149,7 +149,9 @@ def show_all(run: Run, shown: Sequence[int]) -> None:
     run.ask(shown[-1:], run.test.providers)
     seen = run.seen(shown)
     if seen.kind == "label" and any(answers[-1] for answers in seen.answers.values()):
-        run.say(shown[-1], Encoder.fit(seen).vocabulary[believe_one(seen).chances[-1].argmax()])
+        believed = int(believe_one(seen).chances[-1].argmax())
+        label = Encoder.fit(seen).labels_at(believed, (answers[-1] for answers in seen.answers.values()))
+        run.say(shown[-1], label[0] if label else NOBODYS)
 
 
 def choose_pair(run: Run, shown: Sequence[int]) -> tuple[str, str, list[str]]:

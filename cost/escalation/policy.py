@@ -181,7 +181,9 @@ class Policy:
         evidence = self.encoder.encode({p: [answers[p]] for p in self.providers if p in state})
         probabilities = model.votes.probabilities(evidence, 1)
         chosen = choose_labels(self.kind, self.encoder.vocabulary, probabilities, model.votes.silent)[0]
-        return tuple(Seen(self.encoder.vocabulary[k], probabilities[0, k].item()) for k in np.flatnonzero(chosen))
+        columns = np.flatnonzero(chosen).tolist()
+        given = [answers[p] for p in self.providers if p in state]
+        return tuple(Seen(label, probabilities[0, k].item()) for k in columns for label in self.encoder.labels_at(k, given))
 
     def multiplier_for(self, usd_per_picture: float) -> float:
         """The multiplier whose expected spend is this, between those tabulated; less money, greater multiplier."""

@@ -1,17 +1,20 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cost.backtest import Replay
 from cost.escalation.artefact import BadArtefact, from_json, to_json
 from cost.escalation.boxes import Vote, fuse, overlap
 from cost.escalation.consensus import believe
-from cost.escalation.evidence import Encoder
+from cost.escalation.evidence import LABELS_MAX, SHARED, Encoder
 from cost.escalation.fit import TooFewRecords, fit
-from cost.escalation.learn import learn
+from cost.escalation.learn import learn, with_beliefs
 from cost.escalation.policy import COMBINED
 from cost.escalation.tune import WorseFit, refit
-from cost.money import Money
+from cost.money import NANOS_PER_USD, Money
+from cost.pacing import Pacer
 from cost.record_files import from_csv
 from cost.records import Records, Seen
 
@@ -214,3 +217,36 @@ def test_boxes_around_one_thing_become_one():
     assert fused[1].corners[0] == pytest.approx((0.5 * 0.10 + 0.8 * 0.12) / 1.3)
     assert fuse(reversed(votes)) == fused
     assert overlap((0, 0, 0, 0), (0, 0, 1, 1)) == overlap((0, 0, 0.2, 0.2), (0.5, 0.5, 1, 1)) == 0.0
+
+
+def test_of_hundreds_of_labels_the_rare_ones_are_answered_too(recordings):
+    many = recordings(1_200, labels=300)
+    policy = fit(many.take(range(600)), USD)
+    assert len(policy.encoder.vocabulary) == LABELS_MAX
+    for read in (policy, from_json(json.loads(json.dumps(to_json(policy))))):
+        run = Replay(many.take(range(600, 1_200)), {p: Money(round(usd * NANOS_PER_USD)) for p, usd in USD.items()}, Money.usd("1"))
+        run.run(read, Pacer(read.multiplier_for), 0, 600)
+        assert run.reward.mean() > run.test.rewards["strong"].mean() - 0.02, "combined, and not only of what is common"
+    rare = next(label for label in (f"label{k}" for k in range(300)) if label not in policy.encoder.vocabulary)
+    said = policy.combine({p: (Seen(rare, 0.95),) for p in ("fair", "strong")})
+    assert [seen.label for seen in said] == [rare]
+
+
+def test_hundreds_of_tags_are_combined_and_believed_by_their_own_names(recordings):
+    many = recordings(600, labels=300)
+    tags = replace(many, kind="tags")
+    policy = fit(tags, USD)
+    said = policy.combine({p: tags.answers[p][0] for p in ("weak", "fair", "strong")})
+    assert {seen.label for seen in said} <= {seen.label for p in tags.providers for seen in tags.answers[p][0]}
+    for untold in (many.without_truth(), tags.without_truth()):
+        believed = with_beliefs(untold)
+        right = [true == told for true, told in zip(believed.truth, many.truth, strict=True)]
+        assert np.mean(right) > 0.7, "two of three agree on so many"
+
+
+def test_a_label_never_seen_before_has_no_column(recordings):
+    few, many = (Encoder.fit(recordings(900, labels=n)) for n in (5, 300))
+    assert few.column("new") is None
+    assert many.vocabulary[many.column("new")] in SHARED
+    assert many.labels_at(many.column("new"), [None, (Seen("new"), Seen("label0"))]) == ["new"]
+    assert many.labels_at(many.column("new"), [()]) == []
