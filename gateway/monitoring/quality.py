@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from cost.database import write_transaction
 from gateway.monitoring.drift import Observation
@@ -120,7 +119,7 @@ class QualityNotes:
                     connection.execute(sa.insert(observations), rows)
             if jpegs:
                 self._pictures.keep(jpegs)
-        except SQLAlchemyError as error:  # drift is told of samples: these are lost
+        except Exception as error:  # noqa: BLE001 -- drift is told of samples: these are lost, and later ones must not be
             log.warning("quality.not_written", extra={"rows": len(rows), "error": type(error).__name__})
 
 

@@ -25,6 +25,7 @@ from gateway.wire.options import Options
 from providers.contract import BoundingBox, Detection
 from tests.gateway.monitoring.streams import stream
 from tests.gateway.toys import FREE, picture
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -142,3 +143,22 @@ def test_a_picture_is_noted_when_it_was_asked_about_and_not_when_its_answer_was_
         assert seen["values"]["brightness"] == pytest.approx(0.5, abs=0.01)
         assert KeptPictures(database, 1).get(image.digest) is not None
     assert KeptPictures(database, 0).get(image.digest) is None
+
+
+class FullDisk(KeptPictures):
+    """Takes no picture, in a way that no database has."""
+
+    def keep(self, jpegs):
+        raise OverflowError("no room")
+
+
+def test_notes_that_can_not_be_written_are_lost_and_later_ones_are_not(database, monkeypatch, caplog):
+    monkeypatch.setattr("gateway.monitoring.quality._WRITTEN_EVERY_S", 0.01)
+    notes = QualityNotes(database, FullDisk(database, 1))
+    call = AnsweredCall("toy", frozenset({"objects"}), "1", (), FREE)
+    for _ in range(2):
+        image = picture()
+        notes.add(image, Outcome("id", image, Options(), (), provider="toy", calls=(call,)))
+        until(lambda: "quality.not_written" in caplog.text, within_s=10)
+        caplog.clear()
+    notes.close()
