@@ -13,6 +13,7 @@ from cost.comparisons.terms import Comparison
 from cost.escalation.boxes import SHOWN_FROM, Drawn, Vote, f1, fuse
 from cost.money import Money
 from cost.records import Answer, BadRecords, Records, Seen, Target, labels_of, rewards_of
+from cost.told import told
 
 VERDICTS = {"correct": 1.0, "wrong": 0.0}
 KNOWN_MIN = 30  # fewer pictures than this whose truth is known, and agreement teaches more
@@ -28,7 +29,7 @@ def from_json_lines(lines: Iterable[str]) -> Records:
     try:
         return from_rows([json.loads(line, parse_float=Decimal) for line in lines if line.strip()])
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise BadRecords(f"not a comparison record: {error!r}") from error
+        raise BadRecords(f"not a comparison record: {told(error)}") from error
 
 
 def records_of(comparisons: Iterable[Comparison]) -> Records:

@@ -51,9 +51,8 @@ def _what_happened(race: Race) -> GatewayError:
             "Every allowed provider is busy. Try again after Retry-After, or allow other providers.", retry_after_s=1, providers=reasons
         )
     if time.monotonic() >= race.deadline:
-        return errors.DeadlineExceeded(
-            "No provider answered within deadline_ms. Allow more time; `providers` says what became of each.", providers=reasons
-        )
+        said = "`providers` says what became of each" if reasons else "it was over before one could be asked"
+        return errors.DeadlineExceeded(f"No provider answered within deadline_ms: {said}. Allow more time.", providers=reasons)
     return errors.NoProviderAvailable(
         "Every provider that was asked failed; `providers` says how. Send it again in a moment.", providers=reasons
     )

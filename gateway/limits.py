@@ -1,8 +1,8 @@
 """Rate limits of a key, over all replicas: requests a second and pixels a second. Counted in the cache's Redis, or in this process."""
 
 import math
-import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import limits.storage
 from limits import RateLimitItemPerSecond
@@ -11,6 +11,9 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from gateway.cache.link import RedisStore
 from gateway.errors import RateLimited
 from gateway.keys import Key
+
+if TYPE_CHECKING:
+    from limits.storage import SlidingWindowCounterSupport
 
 _Count = Callable[[SlidingWindowCounterRateLimiter], float | None]
 """Counts with a limiter; seconds to wait, or None: it may."""
@@ -58,12 +61,17 @@ class RateLimits:
         def count(limiter: SlidingWindowCounterRateLimiter) -> float | None:
             if limiter.hit(item, key.id, cost=cost):
                 return None
-            return max(limiter.get_window_stats(item, key.id).reset_time - time.time(), 0.0)
+            storage = cast("SlidingWindowCounterSupport", limiter.storage)
+            return until_free_s(limit - cost, *storage.get_sliding_window(item.key_for(key.id), item.get_expiry()))
 
-        wait_s = self._counted(count)
-        if wait_s is not None:
+        told_s = self._counted(count)
+        if told_s is not None:
+            wait_s = max(math.ceil(told_s), 1)
             raise RateLimited(
-                f"This key may send {limit} {what} a second.", retry_after_s=math.ceil(wait_s), limit=limit, unit=f"{what}_per_s"
+                f"This key may send {limit:,} {what} a second. Send it again in {wait_s} s.",
+                retry_after_s=wait_s,
+                limit=limit,
+                unit=f"{what}_per_s",
             )
 
     def _counted(self, count: _Count) -> float | None:
@@ -74,3 +82,19 @@ class RateLimits:
             if told is not None:
                 return told[0]
         return count(self._here)
+
+
+def until_free_s(most: int, before: int, before_fades_s: float, during: int, during_fades_s: float) -> float:
+    """Seconds until no more than `most` counts. The library tells when the first unit is free; a picture needs many.
+
+    Args:
+        most: what may count for the next to pass.
+        before: counted in the second before this one; it counts less and less until this one ends.
+        before_fades_s: until it counts for nothing.
+        during: counted in this second.
+        during_fades_s: until that counts for nothing.
+    """
+    room = most + 1  # parts of a unit don't count
+    if during < room:
+        return before_fades_s - (room - during) / before if before else 0.0
+    return during_fades_s - room / during

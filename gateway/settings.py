@@ -1,6 +1,7 @@
 """Every setting, its unit and its default: one frozen object, read once from the environment."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def _formats(text: str) -> frozenset[str]:
 
 def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        number = int(text)
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no whole number") from None
         if not minimum <= number <= maximum:
             raise ValueError(f"{number} is not between {minimum} and {maximum}")
         return number
@@ -91,10 +95,10 @@ def _dollars(text: str) -> Money:
 
 
 def _fraction(text: str) -> float:
-    number = float(text)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"{text} is not between 0 and 1")
-    return number
+    with suppress(ValueError):
+        if 0.0 <= (number := float(text)) <= 1.0:
+            return number
+    raise ValueError(f"{text!r} is no number between 0 and 1")
 
 
 def _web_address(text: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from cost.escalation.boxes import Corners
 from cost.ledger.times import new_id, utc_now
 from cost.money import FREE, Money
+from cost.told import told
 
 Origin = Literal["escalation", "exploration", "experiment", "compare", "canary", "feedback"]
 """Why there is a record: another answer was worth its price; a sample; an experiment; `compare`; the canary set; a client's verdict."""
@@ -139,7 +140,7 @@ class Comparison:
                 id=_text(row["id"], 32),
             )
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise BadComparison(f"not a comparison record: {error!r}") from error
+            raise BadComparison(f"not a comparison record: {told(error)}") from error
 
     def to_line(self) -> str:
         """A line of a file."""

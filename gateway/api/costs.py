@@ -22,11 +22,13 @@ from gateway.keys import Role
 from gateway.parts import Parts
 from gateway.tables import csv_lines
 from gateway.wire.answer import Usd
+from gateway.wire.mistakes import spelt
 
 PARQUET = "application/vnd.apache.parquet"
 ERRORS = (errors.InvalidParameter, errors.LedgerUnavailable, errors.Overloaded)
 
-_Value = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
+_NO_ZERO = r"^[^\x00]*$"
+_Value = Annotated[str, spelt(_NO_ZERO, "write it without the character zero"), StringConstraints(max_length=300, pattern=_NO_ZERO)]
 
 
 class RowsQuery(BaseModel):
@@ -123,7 +125,7 @@ def rows_asked(asked: RowsQuery, parts: Parts) -> CostFilter:
     today = parts.ledger.now().date()
     first, last = asked.first or today.replace(day=1), asked.last or today
     if last < first:
-        raise InvalidParameter("to", f"to: {last} is before {first}.")
+        raise InvalidParameter("to", f"to: {last} is before from, {first}.")
     tags = {}
     for text in filter(None, (asked.tag or "").split(",")):
         name, colon, value = text.partition(":")

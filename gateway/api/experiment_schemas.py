@@ -9,8 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from cost.ledger import BudgetStatus
 from gateway.experiments.asking import spent
 from gateway.experiments.store import Experiment
-from gateway.experiments.terms import NAME, Arm, Stop, Terms
+from gateway.experiments.terms import NAME, NAME_WORDS, Arm, Stop, Terms
 from gateway.wire.answer import BoxOut, Usd
+from gateway.wire.mistakes import spelt
 from gateway.wire.options import Dollars, Strategy
 from providers.contract import Feature
 
@@ -28,7 +29,7 @@ class _Strict(BaseModel):
 class ArmIn(_Strict):
     """One way to answer: certain providers, or all of them by a strategy."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, spelt(NAME, NAME_WORDS), Field(pattern=NAME)]
     providers: Annotated[
         list[str] | None, BeforeValidator(_listed), Field(description="Who may be asked; everybody where it is empty.")
     ] = None
@@ -48,7 +49,7 @@ class StopIn(_Strict):
 class ExperimentIn(_Strict):
     """An experiment."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, spelt(NAME, NAME_WORDS), Field(pattern=NAME)]
     mode: Annotated[
         Literal["split", "shadow", "paired"],
         Field(

@@ -76,7 +76,7 @@ class InHouseCosts(GatewayResource):
         today = self.parts.ledger.now().date()
         first, last = asked.first or today.replace(day=1), asked.last or today
         if last < first:
-            raise InvalidParameter("to", f"to: {last} is before {first}.")
+            raise InvalidParameter("to", f"to: {last} is before from, {first}.")
         return json_response(in_house_out(self.parts, first, last))
 
 

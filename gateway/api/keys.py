@@ -11,10 +11,13 @@ from gateway import errors
 from gateway.api.resource import Description, GatewayResource, describes, json_response, read_body
 from gateway.errors import Conflict, NotFound
 from gateway.keys import Key, KeyNameTaken, Keys, Role
+from gateway.wire.mistakes import spelt
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$"
 _TAG_NAME = rf"^[^:,\x00-\x1f]{{1,{TAG_NAME_CHARS_MAX}}}$"
 _TAG_VALUE = rf"^[^:,\x00-\x1f]{{1,{TAG_VALUE_CHARS_MAX}}}$"
+_NAME_WORDS = "1 to 64 of letters, digits, '.', '_', '-' and spaces, the first a letter or digit"
+_TAG_WORDS = f"a tag's name has 1 to {TAG_NAME_CHARS_MAX} characters, its value 1 to {TAG_VALUE_CHARS_MAX}; neither has a colon or comma"
 
 
 class RateLimit(BaseModel):
@@ -33,11 +36,12 @@ class KeyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=_NAME, description="Who calls: a backend, a team, a person.")]
+    name: Annotated[str, spelt(_NAME, _NAME_WORDS), Field(pattern=_NAME, description="Who calls: a backend, a team, a person.")]
     role: Annotated[Role, Field(description="app calls the API, finance reads and sets money, admin may do everything.")]
-    tags: dict[Annotated[str, Field(pattern=_TAG_NAME)], Annotated[str, Field(pattern=_TAG_VALUE)]] = Field(
-        default_factory=dict, max_length=TAGS_MAX, description="Carried into the ledger with every request of this key."
-    )
+    tags: dict[
+        Annotated[str, spelt(_TAG_NAME, _TAG_WORDS), Field(pattern=_TAG_NAME)],
+        Annotated[str, spelt(_TAG_VALUE, _TAG_WORDS), Field(pattern=_TAG_VALUE)],
+    ] = Field(default_factory=dict, max_length=TAGS_MAX, description="Carried into the ledger with every request of this key.")
     rate_limit: Annotated[RateLimit | None, Field(description="None where it is absent.")] = None
 
 

@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--folder", type=click.Path(path_type=Path), help="The pictures; GATEWAY_CANARY by default.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def run(folder: Path | None, as_json: bool) -> None:
-    """Show every picture to every enabled provider now, and say whether it answers as it did. Paid from the budget `canary`."""
+    """Show every picture to every enabled provider now. Say whether it answers as it did; paid from the budget `canary`."""
     with _canary(folder) as (canary, providers):
         try:
             with tqdm(total=len(canary.pictures()) * providers, unit=" pictures", file=sys.stderr, disable=None) as bar:
@@ -71,5 +71,7 @@ def _tell(runs: list[Run], as_json: bool) -> None:
         rows = [{"at": one.at.isoformat(), **{name: getattr(one, name) for name in Run.__slots__ if name != "at"}} for one in runs]
         click.echo(json.dumps({"runs": rows}))
         return
+    if not runs:
+        click.echo("There was no run yet: `vision-gateway canary run` makes one.")
     for one in runs:
         click.echo(f"{one.at:%Y-%m-%d %H:%M}  {one.summary}")

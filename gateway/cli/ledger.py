@@ -20,7 +20,7 @@ def command() -> None:
 
 @command.command("verify")
 def verify_all() -> None:
-    """Read the whole ledger and name every entry that was altered or is missing, and every sum that does not follow."""
+    """Read the whole ledger. Name every entry that was altered or is missing, and every sum that does not follow."""
     engine = open_database(read_settings())
     with tqdm(unit=" entries", file=sys.stderr, disable=None) as bar:
         problems = 0
@@ -34,7 +34,7 @@ def verify_all() -> None:
 
 @command.command("confirm-clock")
 def confirm_clock() -> None:
-    """Say that the wall clock is right after it jumped: only then does a jump ahead open new budget windows."""
+    """Say that the wall clock is right after it jumped. Only then does a jump ahead open new budget windows."""
     settings = read_settings()
     engine = open_database(settings)
     ledger = Ledger(engine, {}, spool=settings.spool)
@@ -48,7 +48,7 @@ def confirm_clock() -> None:
 @command.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
-    """Copy the whole database to FILE, as it is at one moment, while gateways go on. PostgreSQL has pg_dump for that."""
+    """Copy the whole database to FILE while gateways go on. It is as it was at one moment. PostgreSQL has pg_dump for that."""
     engine = open_database(read_settings())
     if engine.dialect.name != "sqlite":
         raise click.ClickException("this database is PostgreSQL's; back it up with pg_dump")

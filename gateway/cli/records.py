@@ -32,6 +32,8 @@ def count(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
+    if not rows:
+        click.echo("There are no records yet: experiments and `vision-gateway compare` write them.")
     for row in rows:
         click.echo(f"{row['records']:>8}  {row['feature']:<12}{row['origin']}")
 
@@ -41,7 +43,7 @@ def count(as_json: bool) -> None:
 @click.option("--feature", help="Only answers to this question: objects, labels, faces, text or moderation.")
 @click.option("--source", help="Only what this experiment or comparison wrote.")
 def export_records(file: Path, feature: str | None, source: str | None) -> None:
-    """Write them to FILE, one JSON object a line; a name that ends in .gz is compressed. The form that `backtest` reads."""
+    """Write them to FILE, one JSON object a line. A name that ends in .gz is compressed. The form that `backtest` reads."""
     with closing(ComparisonStore(open_database(read_settings()))) as store, _open(file, "wt") as out:
         for record in tqdm(store.stream(feature=feature, source=source), unit=" records", file=sys.stderr, disable=None):
             out.write(record.to_line() + "\n")
@@ -62,7 +64,10 @@ def import_records(file: Path) -> None:
 
 
 def _open(file: Path, mode: Literal["rt", "wt"]) -> TextIO:
-    return cast("TextIO", gzip.open(file, mode, encoding="utf-8") if file.suffix == ".gz" else file.open(mode, encoding="utf-8"))
+    try:
+        return cast("TextIO", gzip.open(file, mode, encoding="utf-8") if file.suffix == ".gz" else file.open(mode, encoding="utf-8"))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
 
 
 def _read(file: Path, lines: TextIO) -> Iterator[Comparison]:

@@ -77,6 +77,8 @@ def list_versions(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(version) for version in versions]))
         return
+    if not versions:
+        click.echo("No policy has been learned yet: `vision-gateway tune` learns one.")
     for one in versions:
         mark = "*" if one.in_use else " "
         click.echo(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cost.told import told
 from gateway.experiments.scoring import CROWD
 from gateway.experiments.terms import TRUTH
 from providers.contract import BoundingBox, Detection
@@ -66,5 +67,5 @@ def read_truths(annotations: Path) -> Truths:
     except OSError as error:
         raise BadDataset(f"The annotations {annotations} can't be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise BadDataset(f"The annotations {annotations} are not COCO JSON: {error!r}.") from error
+        raise BadDataset(f"The annotations {annotations} are not COCO JSON: {told(error)}.") from error
     return Truths({name: tuple(found) for name, found in things.items()}, frozenset(names.values()))

@@ -7,7 +7,7 @@ from cost.ledger import Ledger
 from gateway.experiments.answers import reference_arm
 from gateway.experiments.asking import budget_of
 from gateway.experiments.store import Experiment, ExperimentStore
-from gateway.experiments.terms import NAME, TRUTH, Arm, Terms
+from gateway.experiments.terms import NAME, NAME_WORDS, TRUTH, Arm, Terms
 from gateway.line import Line
 
 
@@ -26,7 +26,7 @@ def check(terms: Terms, lines: Mapping[str, Line]) -> None:
         BadTerms: with the first problem.
     """
     if not re.fullmatch(NAME, terms.name):
-        raise BadTerms("name", "write 1 to 50 letters, digits, '.', '_' or '-', the first a letter or digit")
+        raise BadTerms("name", NAME_WORDS)
     names = [arm.name for arm in terms.arms]
     if len(set(names)) != len(names):
         raise BadTerms("arms", "two arms have one name")

@@ -15,6 +15,8 @@ State = Literal["draft", "running", "stopped"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
 """Of an experiment, and of an arm: it stands in addresses, file names and the name of a budget."""
 
+NAME_WORDS = "write 1 to 50 letters, digits, '.', '_' or '-', the first a letter or digit"
+
 TRUTH = "truth"
 TAG = "gateway.experiment"
 """The tag that an experiment's own attempts bear, and its budget binds. Clients can't use names that begin with `gateway.`."""

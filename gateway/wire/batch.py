@@ -127,7 +127,7 @@ def read_batch(request: Request, limits: ImageLimits) -> Batch:
         files.close()
         raise
     drain(request)
-    raise UnsupportedMediaType(f"The Content-Type is {request.mimetype!r}. {_HOW}")
+    raise UnsupportedMediaType(f"The Content-Type is {repr(request.mimetype) if request.mimetype else 'none'}. {_HOW}")
 
 
 def _read_form(request: Request, query: dict[str, Any], image_bytes_max: int, files: _Files) -> Batch:

@@ -5,7 +5,7 @@ import pytest
 from gateway.cache.link import RedisStore
 from gateway.errors import RateLimited
 from gateway.keys import Key
-from gateway.limits import RateLimits
+from gateway.limits import RateLimits, until_free_s
 from tests.gateway.cache.conftest import one_valkey  # noqa: F401 -- a fixture
 
 
@@ -75,3 +75,21 @@ def test_replicas_count_together(store):
     key = key_of(requests_per_s=6)
     at_the_start_of_a_second()
     assert sum(passed(lambda one=one: one.request(key), 6) for one in replicas) <= 12
+
+
+@pytest.mark.parametrize(("limit", "cost"), [(1_000_000, 900_000), (3, 1)])
+def test_who_waits_as_long_as_it_is_told_passes(limits, limit, cost):
+    key = key_of(pixels_per_s=limit)
+    at_the_start_of_a_second()
+    assert passed(lambda: limits.pixels(key, cost), limit // cost) == limit // cost
+    with pytest.raises(RateLimited) as told:
+        limits.pixels(key, cost)
+    assert f"a second. Send it again in {told.value.retry_after_s} s." in told.value.detail
+    time.sleep(told.value.retry_after_s)
+    limits.pixels(key, cost)
+
+
+def test_the_wait_is_until_all_of_the_next_has_room():
+    assert until_free_s(0, 0, 0.0, 10, 1.9) == pytest.approx(1.8), "the second that ends and a tenth of one less than the next"
+    assert until_free_s(4, 10, 0.9, 0, 0.0) == pytest.approx(0.4), "half of what came before has faded by then"
+    assert until_free_s(9, 0, 0.0, 5, 1.0) == 0.0, "who was refused a moment ago, and may now"

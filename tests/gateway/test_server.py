@@ -182,7 +182,7 @@ def test_wrong_settings_are_told_all_at_once_and_nothing_starts(tmp_path):
         assert server.process.wait(30) == 1
         told = server.output.read_text()
     assert "GATEWAY_BUGDET: no such setting" in told
-    assert "GATEWAY_CACHE_TTL_S: invalid literal" in told
+    assert "GATEWAY_CACHE_TTL_S: '1d' is no whole number" in told
     assert "Traceback" not in told
 
 

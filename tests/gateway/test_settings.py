@@ -33,7 +33,7 @@ def test_every_problem_is_told_at_once():
         )
     problems = "\n".join(told.value.problems)
     assert "GATEWAY_BUGDET_USD_DAILY: no such setting" in problems
-    assert "GATEWAY_CACHE_TTL_S: invalid literal" in problems
+    assert "GATEWAY_CACHE_TTL_S: '1d' is no whole number" in problems
     assert "PORT: 70000 is not between 0 and 65535" in problems
     assert "GATEWAY_PROVIDERS: there is no provider 'nobody'" in problems
     assert len(told.value.problems) == 4

@@ -32,7 +32,7 @@ def test_a_name_in_use_is_a_conflict(client):
         ({"name": "x", "role": "app", "secret": "mine"}, "secret"),
         ({"name": "x", "role": "app", "tags": {"a": 1}}, "tags.a"),
         ({"name": "x", "role": "app", "tags": {f"t{n}": "x" for n in range(17)}}, "tags"),
-        ({"name": "x", "role": "app", "tags": {"n" * 65: "x"}}, f"tags.{'n' * 64}….[key]"),
+        ({"name": "x", "role": "app", "tags": {"n" * 65: "x"}}, f"tags.{'n' * 64}…"),
         ([], "body"),
     ],
 )
