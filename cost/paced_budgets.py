@@ -90,7 +90,7 @@ class PacedBudgets:
 
     def multipliers(self, client: str, tags: Mapping[str, str]) -> Multipliers:
         """For one request. Of several budgets the one that asks most."""
-        everybody = [p.multiplier for p in self.now_paced if p.budget.scope != "provider" and _applies(p.budget, client, tags)]
+        everybody = [p.multiplier for p in self.now_paced if p.budget.scope != "provider" and p.budget.binds(client, tags)]
         common = max(everybody, default=None)
         own = {p.budget.scope_value: p.multiplier for p in self.now_paced if p.budget.scope == "provider"}
         base = self._usual if common is None else common
@@ -99,7 +99,7 @@ class PacedBudgets:
 
     def note(self, client: str, tags: Mapping[str, str]) -> None:
         """One picture came that these budgets may have to pay for."""
-        paced = [p.budget.name for p in self.now_paced if _applies(p.budget, client, tags)]
+        paced = [p.budget.name for p in self.now_paced if p.budget.binds(client, tags)]
         if paced:
             with self._guard:
                 self._counted.update(paced)
@@ -201,12 +201,3 @@ def hourly_shape(hours: Mapping[int, int], first: int, now: int) -> tuple[float,
     mean = sum(sums) / WEEK_H
     # A tenth of the mean everywhere: an hour that was quiet so far is not known to be quiet for ever.
     return tuple((s + 0.1 * mean) / weeks if mean else 1.0 for s in sums)
-
-
-def _applies(budget: Budget, client: str, tags: Mapping[str, str]) -> bool:
-    if budget.scope == "client":
-        return budget.scope_value == client
-    if budget.scope == "tag":
-        key, _, value = budget.scope_value.partition(":")
-        return tags.get(key) == value
-    return True  # everybody's, or a provider's: any picture may have to be paid by it

@@ -10,6 +10,7 @@ from cost.paced_budgets import Multipliers
 from gateway.cache.sharing import Refusals, Request, Sharing
 from gateway.cache.values import Kept
 from gateway.comparing import comparisons_of
+from gateway.dry_run import refused_by_budgets
 from gateway.escalate import Escalation
 from gateway.exploring import Explorer
 from gateway.failures import no_money, nobody_can, nobody_did, reason_of
@@ -115,8 +116,11 @@ class Dispatcher:
         image.pixels  # noqa: B018 -- decodes: a damaged picture must not cost a paid call
         multipliers = _USUAL if self._pacing is None else self._pacing.budgets.multipliers(bill.client, bill.tags)
         left_ms = (deadline - time.monotonic()) * 1000
+        refused = {provider: f"image_refused: {why}" for provider, why in refusals.known.items()}
         with stage("choose"):
-            route = choose_route(self.lines, image, options, bill.max_cost, left_ms, self._judge, multipliers, refusals.known)
+            route = choose_route(self.lines, image, options, bill.max_cost, left_ms, self._judge, multipliers, refused)
+            if options.dry_run and (short := refused_by_budgets(self._meter.ledger, route.steps, bill)):
+                route = choose_route(self.lines, image, options, bill.max_cost, left_ms, self._judge, multipliers, refused | short)
         race = Race(image, bill, deadline)
         answered = Escalation(self._judge, race, route, options, bill)
         try:

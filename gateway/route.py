@@ -78,7 +78,7 @@ def choose_route(
         deadline_ms: the time left.
         judge: what was learned about the providers.
         multipliers: quality that a dollar must bring.
-        refused: providers that would not take this picture a moment ago, and why.
+        refused: who need not be asked, by provider: the reason, in the contract's words.
 
     Raises:
         InvalidParameter: a provider that there is not.
@@ -160,7 +160,7 @@ def _quote(line: Line | None, name: str, image: Image, features: frozenset[Featu
     if line.paid and (problem := line.meter.ledger.problem):
         return replace(quote, refusal=f"ledger_unavailable: {problem}")
     if refused is not None:
-        return replace(quote, refusal=f"image_refused: {refused}")
+        return replace(quote, refusal=refused)
     calls = []
     for call in line.provider.calls(mine):
         try:

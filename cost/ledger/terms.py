@@ -118,6 +118,15 @@ class Budget:
     pacing: bool = False
     alert_at: tuple[Decimal, ...] = ()
 
+    def binds(self, client: str, tags: Mapping[str, str]) -> bool:
+        """Whether a request of this client with these tags may have to be paid by it; where it is a provider's, any may."""
+        if self.scope == "client":
+            return self.scope_value == client
+        if self.scope == "tag":
+            key, _, value = self.scope_value.partition(":")
+            return tags.get(key) == value
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:

@@ -225,3 +225,18 @@ def test_policies_that_can_not_be_read_leave_the_rules_in_force(toybox):
     assert policies.version("objects") is None
     assert shelf.in_use() == {"objects": 1}
     policies.close()
+
+
+def test_a_dry_run_knows_whom_a_budget_would_refuse(toybox, local, cloud):
+    other = Toy("google_vision")
+    dispatcher = toybox.dispatcher(cloud, other, local)
+    now = toybox.ledgers[-1].put_budget
+    now(Budget("its-own", "provider", "rekognition", "day", "UTC", Money.usd("0.0005")))
+    outcome = ask(dispatcher, dry_run=True)
+    real = ask(dispatcher)
+    assert told(outcome)["rekognition"] == told(real)["rekognition"]
+    assert told(outcome)["rekognition"][1].startswith("budget_exhausted: budget its-own: settled 0 +")
+    assert (told(outcome)["google_vision"][0], outcomes(real)) == ("first", [("google_vision", "answered")])
+    now(Budget("shop", "tag", "team:shop", "day", "UTC", Money.usd("0.0005")))
+    assert told(ask(dispatcher, dry_run=True, tags="team:shop"))["google_vision"][0] == "skipped"
+    assert told(ask(dispatcher, dry_run=True, tags="team:other"))["google_vision"][0] == "first"
