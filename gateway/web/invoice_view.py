@@ -76,6 +76,8 @@ class InvoiceView:
         differing, agreeing: its lines.
         causes: over all lines.
         settle, release: how many unknown calls accepting it settles, and gives back; of an accepted one, none are left.
+        now: what the ledger has settled by now; `ledger` of an accepted one is from before it was accepted.
+        left: why they still differ, where they do.
         rows: the ledger's rows of its days.
     """
 
@@ -85,6 +87,8 @@ class InvoiceView:
     causes: list[Cause]
     invoice: Money
     ledger: Money
+    now: Money
+    left: list[Cause]
     settle: int
     release: int
     booked: int
@@ -131,6 +135,8 @@ def view_of(found: Reconciliation) -> InvoiceView:
         causes=_together([cause for line in lines for cause in line.causes]),
         invoice=sum((line.invoice or FREE for line in lines), FREE),
         ledger=sum((line.ledger for line in lines), FREE),
+        now=sum((finding.ledger.amount for finding in found.comparison.findings), FREE),
+        left=_together([cause for finding in found.comparison.findings for cause in _line(finding_facts(finding)).causes]),
         settle=len(found.comparison.settle),
         release=len(found.comparison.release),
         booked=len(found.booked),

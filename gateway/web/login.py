@@ -1,5 +1,6 @@
 """`/login` and `/logout`."""
 
+import math
 import re
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ class Login(Page):
         """
         caller, wanted = request.remote_addr or "", own_address(request.form.get("next", ""))
         if (wait_s := self._attempts.wait_s(caller)) > 0:
-            raise RateLimited("Too many wrong keys came from your address. Wait a moment, then try again.", retry_after_s=wait_s)
+            raise RateLimited(f"Too many wrong keys came from your address. Try again in {math.ceil(wait_s)} s.", retry_after_s=wait_s)
         session = self._sessions.begin(request.form.get("key", "")[:_KEY_CHARS_MAX].strip())
         if session is None:
             self._attempts.failed(caller)

@@ -87,8 +87,8 @@ def test_finance_exports_focus_compares_an_invoice_and_accepts_the_corrections(w
         assert page.get_by_role("row", name="Another user of the account").first.is_visible()
         assert person.serious() == []
         person.follow(page.get_by_role("button", name="Accept and book"))
-        assert page.get_by_text("Accepted. The ledger says what the invoice says").is_visible()
-        person.follow(person.figure("Ledger").get_by_role("link"))
+        assert page.get_by_text("Accepted. The ledger says what the invoice says.").is_visible()
+        person.follow(person.figure("Ledger now").get_by_role("link"))
         assert page.get_by_text("correction").first.is_visible()
 
 

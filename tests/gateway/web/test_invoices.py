@@ -40,8 +40,9 @@ def test_an_invoice_is_compared_accepted_and_then_the_ledger_says_what_it_says(s
     assert send(finance, invoice(OBJECT_LOCALIZATION=3100, TEXT_DETECTION=3010)).headers["Location"] == address
     accepted = finance.post(address, csrf=finance.csrf("/budgets"))
     assert accepted.headers["Location"] == f"{address}?done=accepted"
-    page = finance.get(address).text
-    assert "accepted" in page
+    page = finance.get(f"{address}?done=accepted").text
+    assert "Accepted. The ledger says what the invoice says." in page
+    assert figure(page, "Ledger now") == figure(page, "Invoice") != figure(page, "Ledger before")
     assert "bootstrap" in page
     assert 'action="/costs/invoices/' not in page
     again = finance.post(address, csrf=finance.csrf("/budgets"))
@@ -52,6 +53,18 @@ def test_an_invoice_is_compared_accepted_and_then_the_ledger_says_what_it_says(s
     total = spent.test_client().get("/v1/costs?group_by=sku&provider=google_vision", headers=key).json
     units = {row["sku"]: row["billed_units"] for row in total["rows"]}
     assert (units["OBJECT_LOCALIZATION"], units["TEXT_DETECTION"]) == (3100, 3010)
+
+
+def test_what_still_differs_after_the_acceptance_is_told(spent, finance):
+    address = send(finance, invoice(OBJECT_LOCALIZATION=1)).headers["Location"]
+    finance.post(address, csrf=finance.csrf("/budgets"))
+    page = finance.get(f"{address}?done=accepted").text
+    assert "Accepted. The ledger still differs: rows the invoice does not have (−$" in page
+    assert figure(page, "Ledger now") != figure(page, "Invoice")
+
+
+def figure(page, name):
+    return re.search(rf"<dt>{name}</dt><dd>.*?title=\"([^\"]+)\"", page).group(1)
 
 
 @pytest.mark.parametrize(
