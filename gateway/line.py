@@ -110,6 +110,7 @@ class Line:
                 run.error = error
             except Exception as error:  # noqa: BLE001 -- a mistake of our own must not leave a client waiting
                 run.error = ProviderFailed(f"{self.name} failed in the gateway itself: {error!r}")
+            self.leave(run.call.features, run.passed_at)  # the place of a probe that said nothing about health
             report(run)
             with stage("settle", provider=self.name):
                 _tell_ledger(endings)
@@ -166,8 +167,6 @@ class Line:
                 self.breaker.record(key, run.passed_at, healthy=True)
             elif error.opens_circuit:
                 self.breaker.record(key, run.passed_at, healthy=False, reason=f"{error.code}: {error}")
-            else:
-                self.breaker.leave(key, run.passed_at)
 
     def _note_latency(self, run: CallRun) -> None:
         for key in self._keys(run.call.features):

@@ -208,7 +208,7 @@ def test_a_probe_that_says_nothing_about_health_leaves_its_place_to_the_next(toy
 
 @pytest.fixture
 def sick(toybox):
-    """A model whose circuit is half open: a probe is on its way, and so is `old`, a call from before the circuit opened."""
+    """A model whose circuit is half open: a probe is on its way, tried again, and so is `old`, a call from before the circuit opened."""
 
     class Sick:
         old_may_end, probe_may_end = threading.Event(), threading.Event()
@@ -218,6 +218,8 @@ def sick(toybox):
             if 2 <= nth <= 6:
                 raise ProviderFailed("500")
             if nth == 7:
+                raise ProviderOverloaded("the queue is full")
+            if nth == 8:
                 self.probe_may_end.wait(60)
                 return
             self.old_may_end.wait(60)  # also where it is tried again
@@ -243,11 +245,17 @@ def sick(toybox):
     sick.circuit = sick.dispatcher.lines["local"].breaker._circuits["local:objects"]
     sick.circuit.open_until = time.monotonic()
     sick.probe = sick.ask_behind()
-    until(lambda: sick.toy.asked == 7)
+    until(lambda: sick.toy.asked == 8)
     yield sick
     sick.old_may_end.set()
     sick.probe_may_end.set()
     sick.probe.join()
+
+
+def test_a_probe_that_is_tried_again_keeps_its_place(sick):
+    with pytest.raises(errors.NoProviderAvailable, match="circuit_open"):
+        ask(sick.dispatcher)
+    assert sick.toy.asked == 8
 
 
 def test_a_call_from_before_the_circuit_opened_lets_no_second_probe_pass(sick):
