@@ -8,7 +8,7 @@
 """
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import PIL.Image
@@ -16,6 +16,9 @@ from PIL import ImageCms
 
 _STRIP_PIXELS = 1 << 20
 """Converted at a time: what lies between the stored and the finished picture takes megabytes, however large they are."""
+
+_KEPT_BYTES_MAX = 65_536
+"""A larger profile is worked out each time, so that what is kept stays small: those of inks have megabytes, and are rare."""
 
 _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """ICC's name of a colour space to Pillow's (https://www.color.org/specification/ICC.1-2022-05.pdf, table 19)."""
@@ -70,6 +73,12 @@ def _to_srgb_of(picture: PIL.Image.Image) -> ImageCms.ImageCmsTransform | None:
     embedded = picture.info.get("icc_profile")
     if not embedded:
         return None
+    return _left(embedded) if len(embedded) <= _KEPT_BYTES_MAX else _left.__wrapped__(embedded)
+
+
+@lru_cache(32)
+def _left(embedded: bytes) -> ImageCms.ImageCmsTransform | None:
+    """How a profile is left. A camera's pictures have one and the same, and to work it out takes 2 ms. Threads may share it."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
         if "sRGB" in ImageCms.getProfileDescription(profile):

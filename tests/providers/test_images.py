@@ -1,6 +1,7 @@
 import hashlib
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL.Image
@@ -8,6 +9,7 @@ import PIL.ImageFile
 import PIL.ImageOps
 import pytest
 
+from providers import colours
 from providers.images import ImageTooLarge, InvalidImage
 from tests.providers.pictures import (
     BLUE,
@@ -91,6 +93,15 @@ def test_any_colours_come_out_as_rgb_on_white(content, expected):
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
 def test_16_bit_grey_is_scaled_and_not_clipped(image_format):
     assert read(saved(PIL.Image.fromarray(G16), image_format)).pixels[0, :, 0].tolist() == G16_SCALED
+
+
+def test_a_profile_is_worked_out_once_and_threads_share_it():
+    photo = saved(noise(), "PNG", icc_profile=DISPLAY_P3)
+    alone = read(photo).pixels
+    colours._left.cache_clear()
+    with ThreadPoolExecutor(8) as threads:
+        assert all(np.array_equal(alone, seen) for seen in threads.map(lambda _: read(photo).pixels, range(64)))
+    assert colours._left.cache_info().currsize == 1
 
 
 def test_colours_are_the_same_in_every_strip():
