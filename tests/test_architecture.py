@@ -69,3 +69,11 @@ def test_importing_costs_no_sdk_and_no_torch(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'boto3', 'botocore', 'grpc', 'google.cloud.vision') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
+
+
+def test_commands_about_money_and_keys_import_no_http():
+    """Half a second each time they are called."""
+    commands = ", ".join(f"gateway.cli.{name}" for name in ("budgets", "keys", "ledger", "reconcile", "records", "report"))
+    code = f"import sys, {commands}; print([m for m in ('flask', 'redis', 'scipy') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"

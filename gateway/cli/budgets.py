@@ -13,8 +13,8 @@ from cost.ledger import BadBudget, Budget, Ledger, LedgerUnavailable
 from cost.ledger.terms import Scope, WhenExhausted
 from cost.money import BadMoney, Money
 from cost.windows import PERIODS, Period
-from gateway.api.budgets import budget_out
 from gateway.cli.common import open_database, print_table, read_settings
+from gateway.wire.budgets import budget_out
 
 _SCOPES = [kind for kind in get_args(Scope) if kind != "global"]
 

@@ -5,9 +5,9 @@ import json
 import click
 from pydantic import ValidationError
 
-from gateway.api.keys import KeyIn, KeyOut, RateLimit, facts, make_key
 from gateway.cli.common import open_database, print_table, read_settings
 from gateway.keys import ROLES, Keys, Role
+from gateway.wire.keys import KeyIn, KeyOut, RateLimit, facts, make_key
 from gateway.wire.mistakes import first_mistake
 
 

@@ -13,8 +13,8 @@ from cost.invoices import BadInvoice, read_invoice
 from cost.ledger import Ledger, LedgerError
 from cost.ledger.reconciliations import Source
 from cost.money import Money
-from gateway.api.reconciliations import ReconciliationOut, reconciliation_out
 from gateway.cli.common import open_database, providers_and_prices, read_settings
+from gateway.wire.reconciliations import ReconciliationOut, reconciliation_out
 
 
 @click.command()

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from cost.ledger import Budget, BudgetChange, BudgetStatus, CostFilter, cost_rows
 from cost.money import FREE, Money
-from gateway.api.budgets import forecast
 from gateway.web.addresses import address_of
 from gateway.web.charts import Lines, burn_down
 from gateway.web.formats import exact, moment
+from gateway.wire.budgets import forecast
 
 _MARK_WITHOUT_ALERTS = 80
 """Percent of the limit from which on a budget without alerts is shown as at risk."""

@@ -5,10 +5,10 @@ from typing import ClassVar
 from flask import Response, request
 from pydantic import ValidationError
 
-from gateway.api.keys import KeyIn, make_key
 from gateway.errors import NotFound
 from gateway.keys import ROLES, KeyNameTaken, Role
 from gateway.web.page import Page, see
+from gateway.wire.keys import KeyIn, make_key
 from gateway.wire.mistakes import first_mistake
 
 _ADMIN: frozenset[Role] = frozenset({"admin"})
