@@ -83,7 +83,7 @@ class Policies(OnlyRules):
     def _read(self, version: int) -> Policy | None:
         try:
             return self._shelf.read(version)
-        except BadArtefact as error:  # written by another release: rules are better than a guess at what it says
+        except BadArtefact as error:  # another release's, or damaged: rules are better than a guess at what it says
             self._refused.add(version)
             log.warning("policy.refused", extra={"version": version, "error": str(error)})
             return None

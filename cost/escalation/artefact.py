@@ -1,7 +1,9 @@
-"""A policy as JSON: written by `tune`, read by the running gateway. No code in it, and a version before everything else."""
+"""A policy as JSON: written by `tune`, read by the running gateway. No code in it, a version before everything else, and a checksum."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +14,7 @@ from cost.escalation.evidence import Encoder, Floats
 from cost.escalation.policy import Policy, StateModel
 from cost.escalation.votes import VoteModel
 
-VERSION = 7  # since then rare labels may share columns, which a release before would take for labels
+VERSION = 7  # since then there is a checksum, and rare labels may share columns, which a release before would take for labels
 READABLE = (3, 4, 5, 6, VERSION)  # in version 3 every label might be answered, also one that nobody named
 BOXES_READABLE = (6, VERSION)  # before, nothing was known of boxes that a surer one covers
 
@@ -23,7 +25,7 @@ class BadArtefact(ValueError):
 
 def to_json(policy: Policy) -> dict[str, Any]:
     """JSON types only."""
-    return {
+    artefact = {
         "version": VERSION,
         "kind": policy.kind,
         "target": policy.target,
@@ -38,18 +40,21 @@ def to_json(policy: Policy) -> dict[str, Any]:
         "boxes": None if policy.boxes is None else _boxes(policy.boxes),
         "states": [{"answered": sorted(state), **_state(model)} for state, model in policy.states.items()],
     }
+    return {**artefact, "sha256": _sha256(artefact)}
 
 
 def from_json(artefact: dict[str, Any]) -> Policy:
     """The policy that was written.
 
     Raises:
-        BadArtefact: another version, or something is missing.
+        BadArtefact: another version, or it is damaged: a number that is another one would be acted upon.
     """
     if artefact.get("version") not in READABLE:
         raise BadArtefact(f"version {artefact.get('version')!r}; this reads {READABLE}")
     if artefact.get("boxes") is not None and artefact["version"] not in BOXES_READABLE:
         raise BadArtefact(f"version {artefact['version']} of boxes; this reads {BOXES_READABLE}")
+    if artefact["version"] == VERSION and artefact.get("sha256") != _sha256(artefact):
+        raise BadArtefact("damaged: its checksum is another")
     try:
         kind, labels = artefact["kind"], tuple(artefact["vocabulary"])
         knots = {(k["provider"], k["label"]): np.array(k["at"], dtype=np.float64) for k in artefact["knots"]}
@@ -69,8 +74,14 @@ def from_json(artefact: dict[str, Any]) -> Policy:
             artefact["alone"],
             None if boxes is None else _box_votes(boxes),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadArtefact(f"not a policy: {error!r}") from error
+
+
+def _sha256(artefact: dict[str, Any]) -> str:
+    """Of everything else, however it was written."""
+    rest = {key: value for key, value in artefact.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _state(model: StateModel) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, func, insert, select, update
 
 from cost.database import write_transaction
-from cost.escalation.artefact import from_json, to_json
+from cost.escalation.artefact import BadArtefact, from_json, to_json
 from cost.escalation.policy import Policy
 from cost.escalation.schema import policies
 from cost.ledger.times import from_us, to_us, utc_now
@@ -99,13 +99,17 @@ class PolicyShelf:
 
         Raises:
             UnknownVersion: see there.
-            BadArtefact: it was written by another release.
+            BadArtefact: it was written by another release, or is damaged.
         """
         with self._engine.connect() as connection:
             text = connection.execute(select(policies.c.artefact).where(policies.c.id == version)).scalar()
         if text is None:
             raise UnknownVersion(f"there is no policy of version {version}")
-        return from_json(json.loads(text))
+        try:
+            artefact = json.loads(text)
+        except ValueError as error:
+            raise BadArtefact(f"damaged: {error}") from error
+        return from_json(artefact)
 
     @staticmethod
     def _in_use(rows: Any) -> dict[str, int]:

@@ -90,10 +90,14 @@ def list_versions(as_json: bool) -> None:
 @click.argument("version", type=int)
 def use(version: int) -> None:
     """Use an earlier VERSION again."""
+    shelf = PolicyShelf(open_database(read_settings()))
     try:
-        used = PolicyShelf(open_database(read_settings())).use(version)
+        shelf.read(version)
+        used = shelf.use(version)
     except UnknownVersion as error:
         raise click.ClickException(f"{error}; `vision-gateway tune list` shows those there are") from error
+    except BadArtefact as error:
+        raise click.ClickException(f"no gateway could use version {version}: {error}") from error
     click.echo(f"Version {used.id} of {used.feature} is in use.")
 
 

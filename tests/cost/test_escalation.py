@@ -250,3 +250,21 @@ def test_a_label_never_seen_before_has_no_column(recordings):
     assert many.vocabulary[many.column("new")] in SHARED
     assert many.labels_at(many.column("new"), [None, (Seen("new"), Seen("label0"))]) == ["new"]
     assert many.labels_at(many.column("new"), [()]) == []
+
+
+def test_whatever_is_damaged_in_an_artefact_it_is_refused(policy):
+    whole = json.loads(json.dumps(to_json(policy)))
+    assert from_json(json.loads(json.dumps(whole, indent=1, sort_keys=True))).records == policy.records
+    for change in (
+        {"records": 9},
+        {"alone": {}},
+        {"states": whole["states"][:-1]},
+        {"spend": [0.0] * len(whole["spend"])},
+        {"sha256": None},
+    ):
+        with pytest.raises(BadArtefact, match="damaged"):
+            from_json({**whole, **change})
+    broken = {"version": 6, "kind": "label", "vocabulary": [], "knots": [], "boxes": None}
+    states = [{"answered": [], "votes": None, "candidates": [], "worth": {"shape": [1, 0], "values": []}, "onward": "x"}]
+    with pytest.raises(BadArtefact, match="not a policy"):
+        from_json({**broken, "states": states})

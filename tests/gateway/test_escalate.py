@@ -212,13 +212,14 @@ def test_a_paced_budget_with_plenty_buys_small_gains_and_one_with_little_does_no
     assert toybox.pacing.numbers()[0]["budget"] == "paced"
 
 
-def test_policies_that_can_not_be_read_leave_the_rules_in_force(toybox):
+@pytest.mark.parametrize("artefact", ['{"version": 99}', '{"version": 7, "kind"', ""])
+def test_policies_that_can_not_be_read_leave_the_rules_in_force(toybox, artefact):
     shelf = PolicyShelf(toybox.database)
     policies = Policies(toybox.database, ["local"], [], every_s=3600)
     from sqlalchemy import text  # noqa: PLC0415
 
     with toybox.database.begin() as connection:
-        values = "('objects', 1, 1, 1, 'truth', '', '{\"version\": 99}')"
+        values = f"('objects', 1, 1, 1, 'truth', '', '{artefact.replace(':', chr(92) + ':')}')"
         connection.execute(text(f"INSERT INTO policies (feature, made_at_us, used_at_us, records, target, note, artefact) VALUES {values}"))
     policies.refresh()
     policies.refresh()

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 
 from cost.comparisons import ComparisonStore
+from cost.escalation.schema import policies
 from cost.escalation.shelf import PolicyShelf
 from gateway.cli.tune import command
 from gateway.database import prepare_database
@@ -47,6 +49,17 @@ def test_one_can_go_back_to_an_earlier_version(run, database):
     assert run("use", first).exit_code == 0
     assert PolicyShelf(database).in_use() == {"objects": first}
     assert run("use", 999).exit_code == 1
+
+
+def test_nobody_goes_back_to_a_version_that_can_not_be_read(run, database):
+    write(database, (record_of(k) for k in range(100)))
+    for _ in range(2):
+        run()
+    with database.begin() as connection:
+        connection.execute(update(policies).where(policies.c.id == 1).values(artefact='{"version": 1}'))
+    refused = run("use", 1)
+    assert (refused.exit_code, "no gateway could use version 1" in refused.output) == (1, True)
+    assert PolicyShelf(database).in_use() == {"objects": 2}
 
 
 def test_a_fit_that_is_worse_on_the_latest_records_is_refused_and_the_policy_in_use_stays(run, database, tmp_path):
