@@ -7,11 +7,12 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from gateway.app import create_app
 from gateway.cache.valkey import Valkey
-from gateway.logs import log_as_json
+from gateway.logs import JsonFormatter, log_as_json
 from gateway.monitoring.folder import NumbersFolder
 from gateway.settings import Settings
 
@@ -55,6 +56,7 @@ class GatewayServer(BaseApplication):
             "child_exit": self._forget_worker,
             "on_exit": lambda _arbiter: self._numbers.remove(),
             "loglevel": "warning",
+            "logger_class": _Log,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -68,6 +70,16 @@ class GatewayServer(BaseApplication):
     def _forget_worker(self, _arbiter: Arbiter, worker: Worker) -> None:
         """Gunicorn's hook, in the parent of the worker that has ended."""
         self._numbers.forget_process(worker.pid)
+
+
+class _Log(Logger):
+    """What gunicorn has to say, such as of a request that is no HTTP, as JSON lines. Its own tell the process, which records leave out."""
+
+    def setup(self, cfg: Any) -> None:
+        """Gunicorn's hook."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonFormatter())
 
 
 class _Arbiter(Arbiter):

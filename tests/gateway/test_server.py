@@ -156,6 +156,15 @@ def test_each_request_is_one_json_line_without_a_secret(server):
     assert "hunter2" not in output
 
 
+def test_what_is_no_http_is_one_line_of_the_log(server):
+    assert raw_answer(server, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
+    until(lambda: "request line: 'hello'" in server.output.read_text())
+    output = server.output.read_text()
+    (line,) = [line for line in output.splitlines() if "request line: 'hello'" in line]
+    assert json.loads(line)["logger"] == "gunicorn.error"
+    assert "Traceback" not in output
+
+
 def test_sigterm_finishes_what_runs_and_ends_with_zero(tmp_path):
     amazon = rekognition.StandIn(Behaviour(latency_ms_p50=1_500.0, latency_ms_p95=1_501.0))
     with running(tmp_path, "serve", GATEWAY_PROVIDERS="rekognition", **amazon.environ) as server:

@@ -105,6 +105,15 @@ def test_a_budget_that_is_spent_or_at_risk_is_told_on_the_first_page(finance):
     assert "exhausted" in finance.get("/budgets/tight").text
 
 
+def test_a_budget_of_a_provider_that_there_is_not_says_that_it_counts_nothing(finance):
+    send(finance, "/budgets", name="mistyped", limit_usd="5", scope="provider", scope_value="google_vison")
+    send(finance, "/budgets", name="right", limit_usd="5", scope="provider", scope_value="google_vision")
+    said = "there is no provider of this name. There are: google_vision, local,"
+    assert finance.get("/budgets").text.count(said) == 1
+    assert said in finance.get("/budgets/mistyped").text
+    assert said not in finance.get("/budgets/right").text
+
+
 def test_a_budget_begins_anew_at_midnight_of_its_own_zone(finance):
     send(finance, "/budgets", name="berlin", limit_usd="5", timezone="Europe/Berlin")
     for address in ("/budgets", "/budgets/berlin"):
