@@ -55,6 +55,7 @@ class Writer:
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
+        self._chores_problem = ""
         self._pid = os.getpid()
         self.problem: str | None = None
         self.committed_at = -math.inf
@@ -153,11 +154,14 @@ class Writer:
         try:
             self._chores(self._run_now)
             self._run_now([Alone(lambda _book: None)])
+            self._chores_problem = ""
         except LedgerUnavailable:
             log.debug("ledger.chores_put_off", extra={"reason": self.problem})
         except Exception as error:
-            self.problem = f"{type(error).__name__}: {error}"
-            log.exception("ledger.chores_failed")
+            before, self._chores_problem = self._chores_problem, f"{type(error).__name__}: {error}"
+            self.problem = self._chores_problem
+            if before != self.problem:  # not each second
+                log.exception("ledger.chores_failed")
 
     def _run_now(self, operations: Sequence[Operation]) -> list[Any]:
         """Commit operations on this thread, as one batch."""

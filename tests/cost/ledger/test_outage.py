@@ -247,6 +247,19 @@ def test_a_slow_writer_is_no_outage(url, engine, tmp_path, where):
         assert ledger.problem is None
 
 
+def test_chores_that_fail_are_told_once_and_done_again(engine, tmp_path, caplog):
+    chores = [ValueError("odd"), ValueError("odd"), ValueError("odd"), None, ValueError("odd"), None, None]
+
+    def replay(_run):
+        if (error := chores.pop(0) if chores else None) is not None:
+            raise error
+
+    with closing(Ledger(engine, BOOK, spool=tmp_path / "spool", tick_s=0.01)) as ledger:
+        ledger._spool.replay = replay
+        until(lambda: not chores)
+    assert [record.getMessage() for record in caplog.records] == ["ledger.chores_failed"] * 2
+
+
 def test_who_has_no_time_to_wait_for_a_locked_database_does_not(sturdy, engine):
     sturdy.reserve(hold(), wait_s=10)
     with held_by_another_program(engine), pytest.raises(LedgerUnavailable, match="no commit within"):
