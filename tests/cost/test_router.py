@@ -91,6 +91,29 @@ def test_an_escalation_must_fit_in_what_the_first_leaves_of_time_and_money():
     assert decisions(route)["rekognition"] == ("fallback", "if_it_fails")
 
 
+def test_a_limit_may_be_reached_to_the_nano_dollar_and_the_millisecond():
+    cheapest = Snapshot(OBJECTS, (REKOGNITION, VISION), "cheapest", max_cost=Money.usd("0.00225"))
+    assert providers(choose_route(cheapest).fallbacks) == ["google_vision"]
+    assert providers(choose_route(replace(cheapest, max_cost=cheapest.max_cost - Money(1))).fallbacks) == []
+    both_in_time = LOCAL.latency_ms_p95 + REKOGNITION.latency_ms_p95
+    assert decisions(choose_route(Snapshot(OBJECTS, ALL, deadline_ms=both_in_time)))["rekognition"][0] == "escalation"
+    assert decisions(choose_route(Snapshot(OBJECTS, ALL, deadline_ms=both_in_time - 0.1)))["rekognition"][0] == "fallback"
+
+
+def test_one_that_is_first_though_others_are_cheaper_is_called_so():
+    route = choose_route(Snapshot(OBJECTS, (LOCAL, changed(VISION, worth=0.95)), multiplier=10.0))
+    assert decisions(route)["google_vision"] == ("first", "expected_quality 0.90 at this price")
+
+
+def test_several_are_as_fast_as_the_slowest_of_them():
+    whole, quick, slow = (
+        Quote(name, (PricedCall(frozenset(features), Money.usd("0.001")),), ms, quality=0.9)
+        for name, features, ms in (("whole", {"objects", "text"}, 500.0), ("quick", {"objects"}, 100.0), ("slow", {"text"}, 900.0))
+    )
+    route = choose_route(Snapshot(frozenset({"objects", "text"}), (quick, slow, whole), "fastest"))
+    assert providers(route.attempts) == ["whole"]
+
+
 @pytest.mark.parametrize(
     ("quotes", "limits", "reasons"),
     [
