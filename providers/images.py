@@ -251,7 +251,7 @@ def _decoder_says(decode: Callable[[], T]) -> T:
     except MemoryError as error:
         raise ImageTooLarge("The image takes more memory to decode than there is. Send it smaller.") from error
     except Exception as error:  # decoders raise nearly everything: OSError, SyntaxError, struct.error, zlib.error, ...
-        raise InvalidImage(f"The image is damaged or cut short ({error}).") from error
+        raise InvalidImage(f"The image is damaged or cut short ({error}). Send the whole file, or save it anew.") from error
 
 
 @contextmanager

@@ -67,6 +67,9 @@ def test_the_gallery_is_judged_by_keys_and_the_numbers_move(walk, experiment):
         assert page.locator(".side.right").count() == 4
         shown = page.evaluate("[...document.querySelectorAll('.side image')].filter((one) => one.getBoundingClientRect().width > 0).length")
         assert shown == 24, "twelve pictures, two arms"
+        assert page.get_by_role("button", name="Delete it").count() == 0
+        page.locator(".picture summary", has_text="forget picture").first.click()
+        assert page.get_by_role("button", name="Delete it").count() == 1, "no click alone deletes what can't be had again"
 
 
 def test_fifty_verdicts_decide_without_a_truth_and_buttons_do_what_keys_do(walk, experiment):
