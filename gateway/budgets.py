@@ -15,7 +15,7 @@ def budget_of_name(parts: Parts, name: str) -> BudgetStatus:
     for status in parts.ledger.budgets():
         if status.budget.name == name:
             return status
-    raise NotFound(f"There is no budget {name!r}.")
+    raise NotFound(f"There is no budget {name!r}; GET /v1/budgets lists them.")
 
 
 def put_budget(parts: Parts, budget: Budget, by: str) -> None:
@@ -44,5 +44,5 @@ def end_budget(parts: Parts, name: str, by: str) -> None:
     except Unavailable as error:
         raise LedgerUnavailable(f"The budget can't be ended right now: {error}.", retry_after_s=5) from error
     if not found:
-        raise NotFound(f"There is no budget {name!r}.")
+        raise NotFound(f"There is no budget {name!r}; GET /v1/budgets lists them.")
     parts.pacing.refresh()

@@ -38,7 +38,7 @@ class ExperimentReport(GatewayResource):
         try:
             experiment = self.parts.experiments.get(name)
         except NoExperiment as error:
-            raise NotFound(str(error)) from error
+            raise NotFound(f"{error} GET /v1/experiments lists them.") from error
         if asked.feature and asked.feature not in experiment.terms.features:
             raise InvalidParameter("feature", f"feature: this experiment compares {', '.join(experiment.terms.features)}.")
         return json_response(report_on(self.parts.experiments, experiment, asked.feature))

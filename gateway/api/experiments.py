@@ -25,7 +25,7 @@ class _ExperimentResource(GatewayResource):
         try:
             return self.parts.experiments.get(name)
         except NoExperiment as error:
-            raise NotFound(str(error)) from error
+            raise NotFound(f"{error} GET /v1/experiments lists them.") from error
 
     def _shown(self, one: Experiment) -> ExperimentOut:
         return experiment_out(one, self.parts.experiments.pictures(one.name), self.parts.ledger.budgets())

@@ -60,5 +60,5 @@ class KeyOfName(GatewayResource):
     def delete(self, name: str) -> Response:
         """Revoke it."""
         if not self.parts.keys.revoke(name):
-            raise NotFound(f"No key in use has the name or id {name!r}.")
+            raise NotFound(f"No key in use has the name or id {name!r}; GET /v1/keys lists them.")
         return Response(status=204)

@@ -92,7 +92,7 @@ class ReconciliationOfId(GatewayResource):
         try:
             return json_response(reconciliation_out(self.parts.ledger.reconciliations.get(reconciliation_id)))
         except UnknownReconciliation as error:
-            raise NotFound(f"There is no reconciliation {reconciliation_id!r}.") from error
+            raise NotFound(f"There is no reconciliation {reconciliation_id!r}; GET /v1/costs/reconciliations lists them.") from error
         except OperationalError as error:
             raise LedgerUnavailable("The ledger can't be read right now.", retry_after_s=5) from error
 
@@ -118,7 +118,7 @@ class ReconciliationAcceptance(GatewayResource):
             desk = self.parts.ledger.reconciliations
             return json_response(reconciliation_out(desk.accept(reconciliation_id, by=g.key.name, include_missing=asked.include_missing)))
         except UnknownReconciliation as error:
-            raise NotFound(f"There is no reconciliation {reconciliation_id!r}.") from error
+            raise NotFound(f"There is no reconciliation {reconciliation_id!r}; GET /v1/costs/reconciliations lists them.") from error
         except (Unavailable, OperationalError) as error:
             raise LedgerUnavailable(f"It can't be booked right now: {error}. Accept it again.", retry_after_s=5) from error
 
