@@ -120,7 +120,9 @@ class PacedBudgets:
         try:
             with write_transaction(self._engine) as connection:
                 self._add(connection, counted, to_us(now) // HOUR_US)
-                self.now_paced = tuple(self._plan(connection, status, now) for status in statuses)
+                before = {p.budget.name: p.budget for p in self.now_paced}
+                changed = {s.budget.name for s in statuses if before.get(s.budget.name, s.budget) != s.budget}
+                self.now_paced = tuple(self._plan(connection, s, now, anew=s.budget.name in changed) for s in statuses)
         except BaseException:
             with self._guard:
                 self._counted += counted
@@ -134,12 +136,12 @@ class PacedBudgets:
             )
             connection.execute(row)
 
-    def _plan(self, connection: Connection, status: BudgetStatus, now: datetime) -> Paced:
-        """This budget's plan: somebody's who made one just now, or a new one."""
+    def _plan(self, connection: Connection, status: BudgetStatus, now: datetime, *, anew: bool) -> Paced:
+        """This budget's plan: somebody's who made one just now, or, where that is older or the budget is another by now, a new one."""
         name, now_us, starts_us = status.budget.name, to_us(now), to_us(status.window.starts_at)
         old = connection.execute(select(pacing_plans).where(pacing_plans.c.budget == name)).one_or_none()
         same_window = old is not None and old.window_starts_at_us == starts_us
-        if old is not None and same_window and 0 <= now_us - old.planned_at_us < PLAN_EVERY_S * SECOND_US:
+        if old is not None and same_window and not anew and 0 <= now_us - old.planned_at_us < PLAN_EVERY_S * SECOND_US:
             return Paced(status.budget, old.multiplier_millionths / _MILLION, status.remaining, old.aim_nanos / NANOS_PER_USD)
         total = int(connection.execute(select(func.sum(paced_traffic.c.pictures)).where(paced_traffic.c.budget == name)).scalar() or 0)
         pacer = Pacer(self._multiplier_for)

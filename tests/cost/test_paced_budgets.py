@@ -50,6 +50,15 @@ def test_less_money_for_more_pictures_asks_more_of_a_dollar(ledger, paced, clock
     assert many > 900 > paced.multipliers("shop", {}).all
 
 
+def test_a_budget_that_was_changed_is_planned_anew_at_once(ledger, paced):
+    put(ledger, limit="0.0001")
+    paced.tick()
+    scarce = paced.multipliers("shop", {}).all
+    put(ledger, limit="100")
+    paced.tick()
+    assert scarce > 900 > paced.multipliers("shop", {}).all
+
+
 def test_the_pictures_of_all_processes_are_added_up(engine, ledger, paced, clock):
     put(ledger, limit="0.05")
     other = PacedBudgets(engine, ledger, multiplier_for, usual=100.0)

@@ -40,6 +40,13 @@ def test_a_budget_is_put_shown_listed_and_ended(client):
     assert client.delete("/v1/budgets/shop").status_code == client.get("/v1/budgets/shop").status_code == 404
 
 
+def test_a_paced_budget_that_is_changed_paces_by_its_new_limit_at_once(client):
+    multipliers = [
+        client.put("/v1/budgets/shop", json=WHOLE | {"limit_usd": limit}).json["multiplier"] for limit in ("50", "0.000001", "50")
+    ]
+    assert multipliers[0] == multipliers[2] == 0.0 < multipliers[1]
+
+
 def test_what_is_left_out_has_its_default(client):
     budget = client.put("/v1/budgets/all", json={"limit_usd": "0.000000001"}).json
     given = (budget["scope"], budget["period"], budget["timezone"], budget["when_exhausted"], budget["pacing"], budget["alert_at"])
