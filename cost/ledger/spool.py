@@ -27,9 +27,6 @@ class Spool:
 
     Args:
         folder: on a local disk; made when first needed.
-
-    Attributes:
-        problem: which dead process's settlements could not be recorded at the last replay, and what an operator may do; or None.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +34,12 @@ class Spool:
         self._path = folder / f"{new_id()}.jsonl"
         self._file: int | None = None
         self._guard = threading.Lock()
-        self.problem: str | None = None
+        self._problems: list[str] = []
+
+    @property
+    def problem(self) -> str | None:
+        """Which dead process's settlements could not be recorded at the last replay, and what an operator may do; or None."""
+        return next(iter(self._problems), None)
 
     def add(self, resolve: Resolve) -> None:
         """Keep it. On disk at return, so that it outlives the machine too.
@@ -58,16 +60,16 @@ class Spool:
 
         A dead process's file that can't be read or removed becomes the `problem`, and keeps nothing else waiting.
         """
-        problem = None
+        problems = []
         for path in sorted(self._folder.glob("*.jsonl")):
             try:
                 if path != self._path:
                     _replay_orphan(path, settle)
             except OSError as error:
-                problem = _what_to_do(path, error)
-                if problem != self.problem:
-                    log.error("ledger.spool_unreadable", extra={"file": str(path.absolute()), "reason": problem})  # noqa: TRY400 -- says all
-        self.problem = problem
+                problems.append(_what_to_do(path, error))
+                if problems[-1] not in self._problems:
+                    log.error("ledger.spool_unreadable", extra={"file": str(path.absolute()), "reason": problems[-1]})  # noqa: TRY400 -- says all
+        self._problems = problems
         with self._guard:
             size = 0 if self._file is None else os.fstat(self._file).st_size
         if size:

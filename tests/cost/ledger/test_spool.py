@@ -147,3 +147,16 @@ def test_a_file_that_can_not_be_removed_is_told_too(spool, tmp_path, monkeypatch
     monkeypatch.undo()
     assert replayed(spool) == [FIRST], "what was recorded before is recorded again, which changes nothing"
     assert spool.problem is None
+
+
+def test_of_several_that_can_not_be_read_each_is_told_once(spool, tmp_path, caplog):
+    strangers = [tmp_path / "spool" / f"{name}.jsonl" for name in ("a", "b")]
+    for stranger in strangers:
+        stranger.mkdir(parents=True)
+    for _ in range(3):
+        assert replayed(spool) == []
+    assert [record.file for record in caplog.records] == [str(stranger) for stranger in strangers]
+    strangers[0].rmdir()
+    assert replayed(spool) == []
+    assert "b.jsonl" in spool.problem
+    assert len(caplog.records) == 2
