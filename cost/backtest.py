@@ -162,7 +162,7 @@ class Replay:
 
     def _lead(self, policy: Policy, start: int, stop: int, multiplier: float, purse: Money) -> None:
         """Ask about these pictures until each is answered; all of them together never cost more than the purse."""
-        evidence = policy.encoder.encode({p: self.test.answers[p][start:stop] for p in policy.providers})
+        evidence = policy.encoder.encode({p: given[start:stop] for p, given in self.test.answers.items() if p in policy.providers})
         can_answer = self.can_answer[start:stop]
         waiting: dict[State, NDArray[np.intp]] = {frozenset(): np.arange(stop - start)}
         while waiting:
@@ -201,9 +201,12 @@ class Replay:
         for i in stopped:
             candidate = model.candidates[view.rewards[i].argmax()]
             if candidate == COMBINED and policy.boxes is not None:
-                fused = policy.boxes.combine({p: self.test.boxes[p][pictures[i]] or () for p in state})
-                true = self.test.true_boxes[pictures[i]]
-                self.reward[pictures[i]] = np.nan if true is None else f1(shown(fused), true)
+                true = self.test.true_boxes[pictures[i]] if self.test.true_boxes else None
+                if true is None:
+                    self.reward[pictures[i]] = np.nan
+                else:
+                    fused = policy.boxes.combine({p: self.test.boxes[p][pictures[i]] or () for p in state})
+                    self.reward[pictures[i]] = f1(shown(fused), true)
             elif candidate == COMBINED:
                 assert model.votes is not None
                 assert view.probabilities is not None

@@ -15,7 +15,7 @@ from cost.money import NANOS_PER_USD, Money
 from cost.pacing import Pacer
 from cost.records import Records
 
-HELD_OUT = 5  # one record in so many, the latest, judges and does not teach
+HELD_OUT = 5  # one record in so many, the latest of which anything is known, judges and does not teach
 
 
 class WorseFit(ValueError):
@@ -28,20 +28,21 @@ class Tuned:
 
     Attributes:
         held_out: how many records judged it.
-        reward: mean on them of a fit that had not seen them.
-        before: mean on them of the policy that was in use; None where there was none.
+        reward: mean on them of a fit that had not seen them; None where nobody knows how good any of its answers was.
+        before: mean on them of the policy that was in use; None where there was none, or nobody knows.
     """
 
     policy: Policy
     held_out: int
-    reward: float
+    reward: float | None
     before: float | None
 
     @property
     def note(self) -> str:
         """For people."""
         against = "" if self.before is None else f", {self.before:.4f} before"
-        return f"{self.reward:.4f} on {self.held_out} held-out records{against}"
+        now = "nothing to judge it by" if self.reward is None else f"{self.reward:.4f}"
+        return f"{now} on {self.held_out} held-out records{against}"
 
 
 def refit(current: Policy | None, records: Records, prices: Mapping[str, Money], per_picture: Money) -> Tuned:
@@ -59,18 +60,23 @@ def refit(current: Policy | None, records: Records, prices: Mapping[str, Money],
     """
     judged = with_beliefs(records)
     usd = {p: m.nanos / NANOS_PER_USD for p, m in prices.items()}
-    cut = len(records) - max(len(records) // HELD_OUT, 1)
-    held_out = judged.take(range(cut, len(records)))
-    new = _rewards(learn(records.take(range(cut)), usd), held_out, prices, per_picture)
+    telling = np.flatnonzero(np.any([np.isfinite(rewards) for rewards in judged.rewards.values()], axis=0))
+    held = telling[-max(len(telling) // HELD_OUT, 1) :]
+    held_out = judged.take(held)
+    new = _rewards(learn(records.take(np.setdiff1d(np.arange(len(records)), held)), usd), held_out, prices, per_picture)
     before = None
     if current is not None and set(current.providers) & set(prices):
         old = _rewards(current, held_out, prices, per_picture)
-        before = np.nanmean(old).item()
-        worse = old - new
-        error = np.nanstd(worse).item() / max(np.isfinite(worse).sum(), 1) ** 0.5
-        if np.nanmean(worse).item() > error:
-            raise WorseFit(f"{np.nanmean(new):.4f} on {len(held_out)} held-out records, {before:.4f} with the policy in use")
-    return Tuned(learn(records, usd), len(held_out), np.nanmean(new).item(), before)
+        before = _mean(old)
+        worse = (old - new)[np.isfinite(old - new)]
+        if len(worse) and worse.mean() > worse.std() / len(worse) ** 0.5:
+            raise WorseFit(f"{_mean(new):.4f} on {len(held_out)} held-out records, {before:.4f} with the policy in use")
+    return Tuned(learn(records, usd), len(held_out), _mean(new), before)
+
+
+def _mean(rewards: Floats) -> float | None:
+    known = rewards[np.isfinite(rewards)]
+    return known.mean().item() if len(known) else None
 
 
 def _rewards(policy: Policy, held_out: Records, prices: Mapping[str, Money], per_picture: Money) -> Floats:

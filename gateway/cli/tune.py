@@ -15,7 +15,7 @@ from cost.escalation.learning import ROWS_MIN
 from cost.escalation.policy import Policy
 from cost.escalation.shelf import PolicyShelf, UnknownVersion, Version
 from cost.escalation.tune import WorseFit, refit
-from cost.money import Money
+from cost.money import FREE, BadMoney, Money
 from cost.record_files import read_prices, read_records, stem_of
 from cost.record_lines import records_of
 from cost.records import BadRecords, Records
@@ -46,7 +46,7 @@ def command(
         records = read_records(file) if file is not None else _of_database(engine, feature, latest)
         _check_enough(records, feature)
         usd = _prices(records, file, prices)
-        per_picture = _usual_budget(usd) if budget is None else Money(Money.usd(budget).nanos // 10_000)
+        per_picture = _usual_budget(usd) if budget is None else _per_picture(budget)
         tuned = refit(_in_use(shelf, feature), records, usd, per_picture)
     except (BadRecords, TooFewRecords) as error:
         raise click.ClickException(f"nothing can be learned: {error}") from error
@@ -112,6 +112,16 @@ def _prices(records: Records, file: Path | None, prices: Path | None) -> dict[st
 def _usual_budget(prices: Mapping[str, Money]) -> Money:
     """Half of what the dearest charges: there is most to decide."""
     return max(Money(max(prices.values()).nanos // 2), min(prices.values()))
+
+
+def _per_picture(usd_per_10k: str) -> Money:
+    try:
+        amount = Money.usd(usd_per_10k)
+    except BadMoney as error:
+        raise click.BadParameter(str(error), param_hint="--budget") from error
+    if amount < FREE:
+        raise click.BadParameter("must be 0 or more dollars", param_hint="--budget")
+    return Money(amount.nanos // 10_000)
 
 
 def _in_use(shelf: PolicyShelf, feature: str) -> Policy | None:

@@ -204,6 +204,22 @@ def test_a_worse_fit_is_refused(recordings, policy):
     assert (tuned.policy.records, tuned.before) == (300, None)
 
 
+def test_the_latest_records_of_which_anything_is_known_are_the_judges(recordings):
+    prices = {p: Money(round(usd * NANOS_PER_USD)) for p, usd in USD.items()}
+    records = recordings(300)
+    known = np.arange(300) < 200
+    latest_untold = replace(
+        records,
+        truth=[t if k else None for t, k in zip(records.truth, known, strict=True)],
+        rewards={p: np.where(known, r, np.nan) for p, r in records.rewards.items()},
+    )
+    tuned = refit(None, latest_untold, prices, Money(400_000))
+    assert (tuned.held_out, tuned.reward is not None) == (40, True)
+    opaque = replace(records, answers={p: [None] * 300 for p in USD}, truth=[None] * 300)
+    blind = refit(tuned.policy, opaque, prices, Money(400_000))
+    assert (blind.before, blind.reward is not None) == (None, True), "a policy that looks at labels can't be judged where there are none"
+
+
 def test_boxes_around_one_thing_become_one():
     votes = [
         Vote("local", "dog", 0.5, (0.10, 0.1, 0.5, 0.5)),

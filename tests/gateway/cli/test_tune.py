@@ -103,3 +103,22 @@ def test_recorded_csv_needs_prices(run, tmp_path):
     assert "--prices" in run("--records", file).output
     (tmp_path / "prices.json").write_text('{"Toy": {"apis": {"a": {"usd_per_call": 0.001}, "b": {"usd_per_call": 0.0}}}}')
     assert run("--records", file, "--prices", tmp_path / "prices.json").exit_code == 0
+
+
+@pytest.mark.parametrize("budget", ["much", "-1", "1e3"])
+def test_a_budget_that_is_no_amount_is_refused_in_a_line(run, database, budget):
+    write(database, (record_of(k) for k in range(20)))
+    said = run("--budget", budget)
+    assert (said.exit_code, "--budget" in said.output) == (2, True)
+
+
+def test_records_of_another_form_or_without_a_provider_of_before_are_learned_from_too(run, tmp_path):
+    boxed = [record_of(k).to_json() for k in range(60)]
+    named = [{"answers": {p: {"labels": [{"label": "dog", "confidence": 0.9}]} for p in row["answers"]}, "truth": ["dog"]} for row in boxed]
+    alone = [{**row, "answers": {"local": row["answers"]["local"]}} for row in boxed]
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"R": {"apis": {"local": {"usd_per_call": 0}, "rekognition": {"usd_per_call": 0.001}}}}')
+    for rows in (boxed, named, alone, boxed):
+        (tmp_path / "R.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        said = run("--records", tmp_path / "R.jsonl", "--prices", prices)
+        assert said.exit_code == 0 or said.output.startswith("Error: refused"), said.exception
