@@ -44,9 +44,12 @@ def count(as_json: bool) -> None:
 @click.option("--source", help="Only what this experiment or comparison wrote.")
 def export_records(file: Path, feature: str | None, source: str | None) -> None:
     """Write them to FILE, one JSON object a line. A name that ends in .gz is compressed. The form that `backtest` reads."""
+    written = 0
     with closing(ComparisonStore(open_database(read_settings()))) as store, _open(file, "wt") as out:
         for record in tqdm(store.stream(feature=feature, source=source), unit=" records", file=sys.stderr, disable=None):
             out.write(record.to_line() + "\n")
+            written += 1
+    click.echo(f"{written} records are in {file}.")
 
 
 @command.command("import")

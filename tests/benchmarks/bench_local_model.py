@@ -167,6 +167,8 @@ def load(server, requests, folder):
 
 
 def spread(took):
+    if not took:
+        return "none"
     return f"{len(took)}, " + ", ".join(f"p{share} {percentile(took, share / 100):.1f} ms" for share in (50, 90, 99))
 
 
