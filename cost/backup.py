@@ -16,10 +16,13 @@ def back_up(engine: Engine, file: Path) -> None:
     """
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)
-    with closing(engine.raw_connection()) as source, closing(sqlite.connect(str(part))) as copy:
-        sqlite.Connection.backup(source.driver_connection, copy)  # in one read transaction, so that writers go on
-    _wait_for_the_disk(part)
-    part.rename(file)
+    try:
+        with closing(engine.raw_connection()) as source, closing(sqlite.connect(str(part))) as copy:
+            sqlite.Connection.backup(source.driver_connection, copy)  # in one read transaction, so that writers go on
+        _wait_for_the_disk(part)
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
     _wait_for_the_disk(file.absolute().parent)
 
 

@@ -38,6 +38,20 @@ def prepare_database(url: str) -> sa.Engine:
     return engine
 
 
+def open_as_it_is(url: str) -> sa.Engine:
+    """Open a database that is there, whatever version's schema it has.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError: it can't be opened.
+        cost.database.BadDatabase: it is not there, or can't be used for money.
+    """
+    engine = open_database(url)
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        raise BadDatabase("there is no such file")
+    refuse_damaged(engine)
+    return engine
+
+
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
     """Let one process migrate at a time."""

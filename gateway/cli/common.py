@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from cost.database import BadDatabase
 from cost.price_sheets import PriceBook
-from gateway.database import prepare_database
+from gateway.database import open_as_it_is, prepare_database
 from gateway.settings import BadSettings, Settings
 from providers.contract import Provider
 
@@ -32,10 +32,10 @@ def providers_and_prices(settings: Settings) -> tuple[list[Provider], PriceBook]
         raise click.ClickException(f"the settings are wrong:\n{error}") from error
 
 
-def open_database(settings: Settings) -> sa.Engine:
-    """The database with the newest schema."""
+def open_database(settings: Settings, *, as_it_is: bool = False) -> sa.Engine:
+    """The database with the newest schema, or, to be read as a whole, with the one that it has."""
     try:
-        return prepare_database(settings.database_url)
+        return open_as_it_is(settings.database_url) if as_it_is else prepare_database(settings.database_url)
     except (sa.exc.SQLAlchemyError, OSError, BadDatabase) as error:
         where = sa.make_url(settings.database_url).render_as_string(hide_password=True)
         reason = getattr(error, "orig", None) or error

@@ -49,7 +49,7 @@ def confirm_clock() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
     """Copy the whole database to FILE while gateways go on. It is as it was at one moment. PostgreSQL has pg_dump for that."""
-    engine = open_database(read_settings())
+    engine = open_database(read_settings(), as_it_is=True)
     if engine.dialect.name != "sqlite":
         raise click.ClickException("this database is PostgreSQL's; back it up with pg_dump")
     if file.exists():

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 import threading
 
@@ -58,3 +60,22 @@ def test_a_copy_goes_on_where_it_was_made(spending, tmp_path):
     ledger.close()
     assert list(verify(copy)) == []
     copy.dispose()
+
+
+def test_what_a_backup_that_was_killed_has_left_is_in_nobodys_way(spending, tmp_path):
+    (tmp_path / "copy.db.part").write_bytes(b"half of something" * 1_000)
+    back_up(spending, tmp_path / "copy.db")
+    copy = open_database(f"sqlite:///{tmp_path}/copy.db")
+    assert list(verify(copy)) == []
+    copy.dispose()
+
+
+def test_a_copy_that_the_disk_does_not_take_leaves_nothing(spending, tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        back_up(spending, tmp_path / "copy.db")
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("copy*"))
