@@ -60,6 +60,16 @@ def test_the_readme_tells_the_reason_of_every_dependency_and_each_is_pinned():
         assert re.sub(r"\[.*", "", line).lower() in reasons, f"{line} has no reason in the README"
 
 
+def test_every_file_that_is_no_code_is_installed_too():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    packages = [path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py")]
+    patterns = setup["options.package_data"]["*"].split()
+    installed = {file for package in packages for pattern in patterns for file in package.glob(pattern)}
+    others = {path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert others - installed == set()
+
+
 def test_every_address_is_of_the_contract():
     assert {address for address in RESOURCES if address.startswith("/v1/")} >= {"/v1/detections", "/v1/providers", "/v1/keys"}
 
