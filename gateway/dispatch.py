@@ -148,11 +148,11 @@ class Dispatcher:
         return limit_s - min(_WRITING_S, limit_s / 40)
 
     def close(self) -> None:
-        """Let running calls end."""
-        if self.sharing is not None:
-            self.sharing.close()
+        """Let running calls end. Until then other processes know of them, and pay for none of them again."""
         for line in self.lines.values():
             line.close()
+        if self.sharing is not None:
+            self.sharing.close()
 
     def _ask_in_turn(self, race: Race, route: Route, options: Options) -> Leg:
         """The first answer of the route's steps, the next asked where the one before fails or is late."""

@@ -38,6 +38,9 @@ _FALLBACK_MS_P95 = 250.0
 
 _SLACK_S = 0.05
 
+_KEPT_S = 10.0
+"""What is kept is written within so long, or the database is away."""
+
 Ask = Callable[[Options, Refusals], Outcome]
 
 
@@ -67,6 +70,7 @@ class Sharing:
         self._here = Flights()
         self._everywhere = flights
         self._lines = lines
+        self._late: set[Flight] = set()
 
     def known(self, digest: str, options: Options, bill: Bill) -> Kept | None:
         """The kept answer for exactly these bytes. Nothing of the picture is looked at."""
@@ -101,7 +105,9 @@ class Sharing:
         return _given(outcome, request, "joined") if joined else outcome
 
     def close(self) -> None:
-        """Give everything back."""
+        """Once every call has ended: let what came late be kept, and give everything back."""
+        for flight in list(self._late):
+            flight.landed.wait(_KEPT_S)
         self._everywhere.close()
         self.results.store.close()
 
@@ -146,6 +152,7 @@ class Sharing:
     def _keep_late(self, request: Request, place: Place, race: Race, flight: Flight, ticket: Ticket) -> None:
         """A paid call is still on its way: nobody pays for another meanwhile, and what it brings is kept and serves those that wait."""
         land = flight.hold()
+        self._late.add(flight)
 
         def finish(leg: Leg | None) -> None:
             outcome = None if leg is None else self._outcome(request, leg.detections, leg.name, leg.model, leg.calls)
@@ -155,6 +162,7 @@ class Sharing:
             finally:
                 ticket.land(value)
                 land(outcome)
+                self._late.discard(flight)
 
         race.when_over(finish)
 

@@ -340,6 +340,18 @@ def test_an_answer_that_comes_after_its_client_has_gone_is_kept(cached, toybox):
     assert second.cache in {"hit", "joined"}
 
 
+def test_what_is_on_its_way_while_a_gateway_ends_is_waited_for_by_the_others_and_kept(toybox):
+    """As at every restart: a call is on its way beyond its client's deadline, and its process ends."""
+    over = threading.Event()
+    paid, local = Toy("rekognition", lambda _: over.wait(20)), Toy("local")
+    ending, other = [toybox.dispatcher(paid, local, store=MemoryStore()) for _ in range(2)]
+    assert ask(ending, saved(), deadline_ms=1_000, strategy="best").provider == "local"
+    threading.Timer(2.0, over.set).start()  # twice a lease
+    [_, outcome] = together(2, lambda nth: ask(other, saved(), deadline_ms=20_000, strategy="best") if nth else ending.close())
+    assert (outcome.provider, outcome.cost, paid.asked) == ("rekognition", FREE, 1)
+    assert ending.sharing.results.store.get(ending.sharing.results.place(outcome.options, bill_of("tester")).bytes_key(saved().digest))
+
+
 def test_a_late_call_that_fails_lets_the_next_request_ask(cached):
     over = threading.Event()
 
