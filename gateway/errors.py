@@ -151,7 +151,8 @@ class InternalError(GatewayError):
 
     status, code, title = 500, "internal_error", "The gateway failed"
     remedy = (
-        "Tell whoever runs this gateway the `request_id`: its log says what happened. With an Idempotency-Key it is safe to send again."
+        "Tell whoever runs this gateway the `request_id`: its log says what happened. A provider may have been paid, "
+        "and may be paid again if it is sent again."
     )
 
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -372,12 +371,12 @@ def test_a_model_that_can_not_be_loaded_is_told_by_ready(caplog):
     server.close()
 
 
-def test_a_model_that_could_not_be_loaded_is_loaded_once_it_can_be(monkeypatch):
+def test_a_model_that_could_not_be_loaded_is_loaded_once_it_can_be(monkeypatch, caplog):
     monkeypatch.setattr(models, "_AGAIN_AFTER_S", 0.02)
-    missing, tries = [True], []
+    monkeypatch.setattr(models, "_AGAIN_AFTER_S_MAX", 0.05)
+    missing = [True]
 
     def late():
-        tries.append(time.monotonic())
         if missing:
             raise OSError("no such weights")
         return SimpleNamespace(
@@ -387,11 +386,11 @@ def test_a_model_that_could_not_be_loaded_is_loaded_once_it_can_be(monkeypatch):
     server = Server([late])
     server.models.wait_until_loaded()
     assert ask(server, "GET", "/v2/health/ready")[0] == 503
-    until(lambda: len(tries) > 3)
+    until(lambda: len(caplog.records) > 3)
     missing.clear()
     until(lambda: ask(server, "GET", "/v2/health/ready")[0] == 200)
-    pauses = [later - earlier for earlier, later in pairwise(tries)]
-    assert pauses[2] > pauses[0] > 0.02
+    pauses_s = [record.again_in_s for record in caplog.records if record.getMessage() == "model.not_loaded"]
+    assert pauses_s[:4] == [0.02, 0.04, 0.05, 0.05]
     server.close()
 
 

@@ -13,16 +13,19 @@ from tests.waiting import until
 
 
 class Desk:
-    """Answers each boarding with the next of `flights`; an error is raised once the time is over. Notes what is renewed and landed."""
+    """Answers each boarding with the next of `flights`; an error is raised once the time is over, or at once where the desk `is_away`.
+
+    Notes what is renewed and landed.
+    """
 
     def __init__(self):
-        self.flights, self.renewed, self.landed, self.error = [], [], [], None
+        self.flights, self.renewed, self.landed = [], [], []
         self.is_away = False
 
     def board(self, _key, _owner, _lease_s, within_s):
         flight = self.flights.pop(0)
         if isinstance(flight, Exception):
-            time.sleep(within_s)
+            time.sleep(0 if self.is_away else within_s)
             raise flight
         return flight
 
@@ -108,6 +111,11 @@ def test_without_the_database_whoever_has_time_asks(flights, desk):
     assert isinstance(ticket, Ticket)
     ticket.land(b"value")
     assert desk.landed == []
+
+
+def test_who_has_waited_and_has_time_left_asks_where_the_database_is_away_by_then(flights, desk):
+    desk.flights, desk.is_away = [Flying(), LedgerUnavailable("away")], True
+    assert isinstance(board(flights, within_s=60), Ticket)
 
 
 def test_what_has_landed_is_brought_and_who_waited_for_it_knows(flights, desk):
