@@ -241,3 +241,5 @@ def test_a_dry_run_knows_whom_a_budget_would_refuse(toybox, local, cloud):
     now(Budget("shop", "tag", "team:shop", "day", "UTC", Money.usd("0.0005")))
     assert told(ask(dispatcher, dry_run=True, tags="team:shop"))["google_vision"][0] == "skipped"
     assert told(ask(dispatcher, dry_run=True, tags="team:other"))["google_vision"][0] == "first"
+    now(Budget("shop", "tag", "team:shop", "day", "UTC", Money.usd("0.001")))
+    assert told(ask(dispatcher, dry_run=True, tags="team:shop"))["google_vision"][0] == "first", "there is just enough"
