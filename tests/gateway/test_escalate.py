@@ -1,11 +1,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cost.comparisons import Comparison, Found, Reply
 from cost.escalation.fit import fit
 from cost.escalation.shelf import PolicyShelf
-from cost.ledger import Budget
+from cost.ledger import Budget, LedgerUnavailable
 from cost.money import Money
 from cost.record_lines import records_of
 from gateway.policies import Policies
@@ -243,3 +244,13 @@ def test_a_dry_run_knows_whom_a_budget_would_refuse(toybox, local, cloud):
     assert told(ask(dispatcher, dry_run=True, tags="team:other"))["google_vision"][0] == "first"
     now(Budget("shop", "tag", "team:shop", "day", "UTC", Money.usd("0.001")))
     assert told(ask(dispatcher, dry_run=True, tags="team:shop"))["google_vision"][0] == "first", "there is just enough"
+
+
+@pytest.mark.parametrize("error", [OperationalError("SELECT 1", {}, Exception("away")), LedgerUnavailable("away")])
+def test_a_dry_run_tells_the_route_also_where_no_budget_can_be_read(toybox, local, cloud, monkeypatch, error):
+    def away():
+        raise error
+
+    dispatcher = toybox.dispatcher(cloud, local)
+    monkeypatch.setattr(toybox.ledgers[-1], "budgets", away)
+    assert told(ask(dispatcher, dry_run=True))["rekognition"][0] == "first"
