@@ -299,7 +299,7 @@ def _last_resorts(snapshot: Snapshot, usable: list[_Offer], reasons: dict[str, t
 def _considered(offer: _Offer, snapshot: Snapshot, reasons: Mapping[str, tuple[Decision, str]], *, too_dear: bool) -> Considered:
     """What became of an offer; `too_dear` where the features could be had, but not within the money."""
     quote = offer.quote
-    price = None if offer.against in {"unpriced", "unsupported_feature"} or not offer.features else Money(offer.nanos)
+    price = None if offer.against == "unpriced" or not offer.features else Money(offer.nanos)
     if quote.provider in reasons:
         return Considered(quote.provider, price, quote.latency_ms_p95, *reasons[quote.provider])
     against = offer.against

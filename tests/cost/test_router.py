@@ -67,6 +67,7 @@ def test_what_stands_against_a_provider_is_told(fields, reason):
     assert decisions(route)["google_vision"] == ("skipped", reason)
     assert providers(route.attempts) == ["local"]
     assert route.degraded == (reason in {"over_max_cost", "over_deadline"})
+    assert (route.considered[1].price is None) == (reason in {"unpriced", "unsupported_feature"})
 
 
 def test_what_only_imputes_a_cost_is_never_stopped_by_money():
@@ -95,6 +96,7 @@ def test_a_limit_may_be_reached_to_the_nano_dollar_and_the_millisecond():
     cheapest = Snapshot(OBJECTS, (REKOGNITION, VISION), "cheapest", max_cost=Money.usd("0.00225"))
     assert providers(choose_route(cheapest).fallbacks) == ["google_vision"]
     assert providers(choose_route(replace(cheapest, max_cost=cheapest.max_cost - Money(1))).fallbacks) == []
+    assert providers(choose_route(Snapshot(OBJECTS, ALL, "best", deadline_ms=VISION.latency_ms_p95)).attempts) == ["google_vision"]
     both_in_time = LOCAL.latency_ms_p95 + REKOGNITION.latency_ms_p95
     assert decisions(choose_route(Snapshot(OBJECTS, ALL, deadline_ms=both_in_time)))["rekognition"][0] == "escalation"
     assert decisions(choose_route(Snapshot(OBJECTS, ALL, deadline_ms=both_in_time - 0.1)))["rekognition"][0] == "fallback"
