@@ -109,7 +109,7 @@ def _web_address(text: str) -> str:
 
 def _traces_address(text: str) -> str:
     if not tracing.installed():
-        raise ValueError("traces need the extra: pip install 'vision-gateway[otel]'")
+        raise ValueError("traces need the extra otel: .venv/bin/pip install --constraint constraints.txt --editable '.[otel]'")
     return _web_address(text)
 
 

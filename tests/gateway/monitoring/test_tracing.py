@@ -71,7 +71,7 @@ def test_a_request_is_a_span_of_its_callers_trace_with_a_span_for_each_stage(tmp
 
 def test_an_endpoint_without_the_extra_stops_the_start_and_says_what_to_install(monkeypatch):
     monkeypatch.setattr("gateway.monitoring.tracing.importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(BadSettings, match=r"OTEL_EXPORTER_OTLP_ENDPOINT: .*vision-gateway\[otel\]"):
+    with pytest.raises(BadSettings, match=r"OTEL_EXPORTER_OTLP_ENDPOINT: .*'\.\[otel\]'"):
         Settings.from_env({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
 
 
