@@ -149,6 +149,8 @@ class Models:
         pause_s = _AGAIN_AFTER_S
         while not self._loaded_now(pause_s) and not self._closing.wait(pause_s):
             pause_s = min(2 * pause_s, _AGAIN_AFTER_S_MAX)
+        if self._closing.is_set():
+            self.close()  # of what was loaded meanwhile
 
     def _loaded_now(self, again_in_s: float) -> bool:
         with self._reloading:

@@ -394,6 +394,21 @@ def test_a_model_that_could_not_be_loaded_is_loaded_once_it_can_be(monkeypatch, 
     server.close()
 
 
+def test_a_model_that_is_loaded_after_the_end_is_closed_too():
+    go, closed = threading.Event(), threading.Event()
+
+    def late():
+        assert go.wait(10)
+        return SimpleNamespace(
+            name="late", version="1", model="late 1", images_max=1, lanes=1, ahead=False, elsewhere=False, warm=int, close=closed.set
+        )
+
+    server = Server([late])
+    server.close()
+    go.set()
+    assert closed.wait(10)
+
+
 def test_an_encoded_picture_is_set_upright():
     out = io.BytesIO()
     exif = PIL.Image.Exif()
