@@ -5,6 +5,7 @@ import hmac
 import http.server
 import json
 import threading
+import time
 from itertools import islice
 
 import pytest
@@ -90,6 +91,19 @@ def test_of_many_processes_one_watches_and_another_goes_on_when_it_is_gone(datab
     dead = Lease(database, "other", -1)
     assert dead.hold()
     assert Lease(database, "other", 60).hold()
+
+
+def test_only_who_holds_the_lease_looks(database):
+    holder = Lease(database, "quality", 60)
+    assert holder.hold()
+    watch = QualityWatch(database, Webhook(None, None), every_s=0.01, reference=200)
+    looks = []
+    watch.check = lambda: looks.append(1)
+    time.sleep(0.2)
+    assert looks == []
+    holder.give_back()
+    until(lambda: looks, within_s=10)
+    watch.close()
 
 
 def test_the_webhook_gets_each_alarm_signed_and_again_until_it_takes_it(database):
