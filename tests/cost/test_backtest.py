@@ -7,7 +7,7 @@ import pytest
 
 from cost.backtest import Replay, backtest, replay
 from cost.escalation.fit import fit
-from cost.escalation.online import learn_online
+from cost.escalation.online import choose_pair, learn_online
 from cost.money import Money
 from cost.pacing import Pacer
 from cost.record_files import from_csv, read_prices, read_records
@@ -253,6 +253,17 @@ def test_online_of_providers_at_one_price_the_best_is_asked(recordings):
     free = dict.fromkeys(alike, Money(0))
     report = replay(recordings(1_500), free, Decimal(0), seed=1, online=True)
     assert report["policy"]["accuracy"] > report["baselines"]["fair"]["accuracy"] + 0.05
+
+
+@pytest.mark.parametrize(("usd", "base"), [((1, 1, 1), "strong"), ((2, 1, 1), "strong"), ((1, 1, 2), "fair"), ((0, 1, 2), "fair")])
+def test_the_base_is_the_cheapest_that_is_any_good_and_of_equal_prices_the_best(recordings, usd, base):
+    records = recordings(80, skill={"weak": 0.0, "fair": 0.75, "strong": 0.95})
+    records = replace(records, answers={**records.answers, "weak": [(Seen("label9"),)] * len(records)})
+    prices = {p: Money.usd(f"0.000{n}") for p, n in zip(records.providers, usd, strict=True)}
+    run = Replay(records, prices, Money.usd("1"))
+    run.ask(range(80), records.providers)
+    chosen, _, good = choose_pair(run, range(80))
+    assert (chosen, set(good)) == (base, {"fair", "strong"})
 
 
 def test_online_where_money_suffices_for_the_cheapest_alone_none_is_wasted_on_looking(recordings):
