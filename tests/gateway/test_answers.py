@@ -40,6 +40,14 @@ def test_an_answer_of_another_process_is_waited_for_until_it_is_written(make):
     assert here.find(id_, "shop") is not None
 
 
+def test_what_waits_is_written_at_the_end(make, monkeypatch):
+    monkeypatch.setattr(answers, "_EVERY_S", 3_600)
+    store, id_ = make(), new_id()
+    store.add(id_, "shop", "d" * 64, b"{}")
+    store.close()
+    assert make().find(id_, "shop") is not None
+
+
 def test_what_comes_while_others_are_written_waits_for_the_next_time(make, monkeypatch):
     """Else a busy gateway writes without a pause, a few answers a transaction."""
     store, begun = make(), []

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from cost.comparisons import Comparison, Found, Reply
@@ -8,6 +9,7 @@ from cost.escalation.fit import fit
 from cost.escalation.shelf import PolicyShelf
 from cost.ledger import Budget, LedgerUnavailable
 from cost.money import Money
+from cost.pacing_schema import paced_traffic
 from cost.record_lines import records_of
 from gateway.policies import Policies
 from providers.contract import BoundingBox
@@ -211,6 +213,16 @@ def test_a_paced_budget_with_plenty_buys_small_gains_and_one_with_little_does_no
     toybox.pacing.refresh()
     assert len(ask(dispatcher).attempts) == attempts
     assert toybox.pacing.numbers()[0]["budget"] == "paced"
+
+
+def test_pictures_that_were_counted_for_a_paced_budget_are_written_at_the_end(toybox, local, cloud):
+    dispatcher = toybox.dispatcher(local, cloud)
+    toybox.ledgers[-1].put_budget(Budget("paced", "global", "", "day", "UTC", Money.usd("1"), pacing=True))
+    toybox.pacing.refresh()
+    ask(dispatcher)
+    toybox.pacing.close()
+    with toybox.database.connect() as connection:
+        assert connection.execute(select(paced_traffic.c.pictures)).scalars().all() == [1]
 
 
 @pytest.mark.parametrize("artefact", ['{"version": 99}', '{"version": 7, "kind"', ""])

@@ -100,6 +100,16 @@ def test_the_same_picture_is_compared_once(lab_of, toys):
     assert toys[1].asked == 1
 
 
+def test_what_was_compared_is_written_at_the_end(lab_of, toys, monkeypatch):
+    monkeypatch.setattr("gateway.experiments.live._REFRESHED_EVERY_S", 3_600)
+    lab = lab_of(*toys)
+    lab.run(terms("amazon", "google", budget=CENT))
+    lab.ask(1)
+    assert lab.live.off_path.idle(60)
+    lab.live.close()
+    assert len(lab.seen()) == 1
+
+
 def test_what_was_compared_is_kept_as_records_that_tuning_reads(lab_of, toys):
     lab = lab_of(*toys)
     lab.run(terms("amazon", "google", reference="google", budget=CENT))
