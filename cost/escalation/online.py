@@ -11,7 +11,6 @@ anyway. But a wrong anchor costs more than all looks, and from a few dozen pictu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +35,6 @@ REACH_MAX = 0.5  # share of pictures beyond which another answer hardly ever gai
 ANCHOR_MIN = 25  # fewer pictures than this that everybody could be shown, and no anchor is chosen
 CHEAP = 0.05  # of the dearest price: so cheap a provider may be asked about every picture
 WORTHLESS = 0.2  # of how often the best is right: who is borne out less often than that is not asked
-LATER = 2.0  # more than any gain: who comes later is asked where those before can't be
 LATEST_MAX = 8_000  # so many of the latest pictures teach, so that a fit stays quick
 GROWTH = 1.5  # fitted again when so many times the pictures have been seen
 
@@ -88,7 +86,6 @@ def _learn_with_an_anchor(run: Run) -> None:
     if at == n:
         return
     base, anchor, good = choose_pair(run, shown)
-    cheap = _is_cheap(run, base)
     asked = {base, anchor} if anchor != base else set(good)
     while at < n:
         end, seen = _next_fit(at, n), run.seen(range(max(0, at - LATEST_MAX), at)).only(asked)
@@ -97,7 +94,6 @@ def _learn_with_an_anchor(run: Run) -> None:
         except TooFewRecords:
             run.ask(range(at, end), [base])
         else:
-            policy = _first(policy, base) if cheap else policy
             run.run(policy, pacer.follow(policy.multiplier_for), at, end)
         at = end
 
@@ -169,15 +165,6 @@ def choose_pair(run: Run, shown: Sequence[int]) -> tuple[str, str, list[str]]:
             reach = min(spare / run.prices[p].nanos, REACH_MAX) if run.prices[p].nanos else REACH_MAX
             worth[p] = (right[p] - right[base]) * reach**REACH
     return base, max(worth, key=lambda p: worth[p]), good
-
-
-def _first(policy: Policy, base: str) -> Policy:
-    """Before anybody else this one is asked, if it can be: that costs nothing beside what the others' answers gain by it."""
-    start: frozenset[str] = frozenset()
-    onward = {p: gain.copy() for p, gain in policy.states[start].onward.items()}
-    for p in onward.keys() - {base}:
-        onward[p][0] -= LATER
-    return replace(policy, states={**policy.states, start: replace(policy.states[start], onward=onward)})
 
 
 def _next_fit(at: int, n: int) -> int:
